@@ -1,0 +1,313 @@
+"""State rows and watermarks: structs to Avro and back.
+
+Each group of a row (acts, marks, opt-outs, permissions) is one column of fixed-length records and one of texts: an
+Avro array of records, or a parallel array for each field, costs three to four times as much (docs/decisions/).
+"""
+
+import struct
+from typing import Any
+
+from consentry.codec.framing import read, schema_of, write
+from consentry.errors import UndecodableRecord
+from consentry.state.row import Act, CellBlock, Mark, OptOut, Permission, Scope, SubjectState, Watermark
+from consentry.terms import ActorRole, Expression, Operation, PermissionState, Position, Status
+
+# A term is one byte, its place in these tables. They only ever grow at the end.
+STATUSES = (
+    Status.REQUESTED,
+    Status.DEFERRED,
+    Status.REFUSED,
+    Status.GIVEN,
+    Status.WITHDRAWN,
+    Status.REVOKED,
+    Status.INVALIDATED,
+)
+ROLES = (ActorRole.SUBJECT, ActorRole.GUARDIAN, ActorRole.CONTROLLER, ActorRole.SYSTEM)
+EXPRESSIONS = (None, Expression.IMPLIED, Expression.EXPRESSED, Expression.SEPARATE)
+PERMISSION_STATES = (PermissionState.ON, PermissionState.OFF, PermissionState.LIMITED)
+OPERATIONS = (
+    Operation.COLLECT,
+    Operation.STORE,
+    Operation.USE,
+    Operation.SHARE,
+    Operation.TRANSFER,
+    Operation.DISCLOSE,
+    Operation.EXPORT,
+)
+_ACT = struct.Struct(">16sBBBBiqqqqHH")
+"""event id, status, role, expression, operations, policy version, occurred, recorded, offset, valid until (-1: none),
+number of data, number of recipients; texts: actor, purpose, data, recipients"""
+_MARK = struct.Struct(">16sBBBqqqHH")
+"""event id, status, role, operations, occurred, recorded, offset, number of data, of recipients;
+texts: actor, scene, purpose, data, recipients"""
+_OPT_OUT = struct.Struct(">16sBqq")
+"""event id, role, recorded, offset; texts: actor, purpose"""
+_PERMISSION = struct.Struct(">16sBqq")
+"""event id, state, recorded, offset; texts: name, device"""
+
+_STATUS_CODE = {status: code for code, status in enumerate(STATUSES)}
+_ROLE_CODE = {role: code for code, role in enumerate(ROLES)}
+_EXPRESSION_CODE = {expression: code for code, expression in enumerate(EXPRESSIONS)}
+_PERMISSION_CODE = {state: code for code, state in enumerate(PERMISSION_STATES)}
+_OPERATION_BIT = {operation: 1 << place for place, operation in enumerate(OPERATIONS)}
+_OPERATIONS_OF = tuple(
+    tuple(operation for operation in OPERATIONS if bits & _OPERATION_BIT[operation]) for bits in range(1 << 7)
+)
+
+
+def operation_bits(operations: tuple[Operation, ...]) -> int:
+    bits = 0
+    for operation in operations:
+        bits |= _OPERATION_BIT[operation]
+    return bits
+
+
+def encode_row(state: SubjectState) -> bytes:
+    """The row's bytes: equal rows give equal bytes."""
+    position = state.position
+    return write(
+        "SubjectState",
+        {
+            "subject": state.subject,
+            "epoch": position.epoch,
+            "partition": position.partition,
+            "offset": position.offset,
+            "fold_version": state.fold_version,
+            "tightened_offset": state.tightened_offset,
+            "recent": state.recent,
+            "closed_at": state.closed_at,
+            "erased_at": state.erased_at,
+            "quarantined": state.quarantined,
+            "uninterpreted": state.uninterpreted,
+            "acts": b"".join([_pack_act(act) for act in state.acts]),
+            "act_texts": [text for act in state.acts for text in _texts_of_act(act)],
+            "marks": b"".join([_pack_mark(mark) for mark in state.marks]),
+            "mark_texts": [text for mark in state.marks for text in _texts_of_mark(mark)],
+            "opt_outs": b"".join([_pack_opt_out(opt_out) for opt_out in state.opt_outs]),
+            "opt_out_texts": [
+                text for opt_out in state.opt_outs for text in (opt_out.actor_id, opt_out.purpose)
+            ],
+            "permissions": b"".join([_pack_permission(permission) for permission in state.permissions]),
+            "permission_texts": [text for seen in state.permissions for text in (seen.name, seen.device)],
+        },
+    )
+
+
+def _pack_act(act: Act) -> bytes:
+    return _ACT.pack(
+        act.event_id,
+        _STATUS_CODE[act.status],
+        _ROLE_CODE[act.actor_role],
+        _EXPRESSION_CODE[act.expression],
+        operation_bits(act.block.operations),
+        act.policy_version,
+        act.occurred_at,
+        act.recorded_at,
+        act.offset,
+        -1 if act.valid_until is None else act.valid_until,
+        len(act.block.data),
+        len(act.block.recipients),
+    )
+
+
+def _texts_of_act(act: Act) -> tuple[str, ...]:
+    return (act.actor_id, act.block.purpose, *act.block.data, *act.block.recipients)
+
+
+def _pack_mark(mark: Mark) -> bytes:
+    return _MARK.pack(
+        mark.event_id,
+        _STATUS_CODE[mark.status],
+        _ROLE_CODE[mark.actor_role],
+        operation_bits(mark.scope.operations),
+        mark.occurred_at,
+        mark.recorded_at,
+        mark.offset,
+        len(mark.scope.data),
+        len(mark.scope.recipients),
+    )
+
+
+def _texts_of_mark(mark: Mark) -> tuple[str, ...]:
+    return (mark.actor_id, mark.scene, mark.scope.purpose, *mark.scope.data, *mark.scope.recipients)
+
+
+def _pack_opt_out(opt_out: OptOut) -> bytes:
+    return _OPT_OUT.pack(
+        opt_out.event_id, _ROLE_CODE[opt_out.actor_role], opt_out.recorded_at, opt_out.offset
+    )
+
+
+def _pack_permission(seen: Permission) -> bytes:
+    return _PERMISSION.pack(seen.event_id, _PERMISSION_CODE[seen.state], seen.recorded_at, seen.offset)
+
+
+def decode_row(value: bytes | None) -> SubjectState:
+    """A state row. Raises UndecodableRecord."""
+    record = decode_state_record(value)
+    if not isinstance(record, SubjectState):
+        raise UndecodableRecord("a watermark stands where a row belongs")
+    return record
+
+
+def decode_state_record(value: bytes | None) -> SubjectState | Watermark:
+    """A record of consent-state. Raises UndecodableRecord."""
+    schema = schema_of(value)
+    if schema.topic != "consent-state":
+        raise UndecodableRecord(f"a {schema.record} does not belong here")
+    datum = read(schema, value or b"")
+    try:
+        return _watermark_of(datum) if schema.record == "Watermark" else _row_of(datum)
+    except (IndexError, ValueError, struct.error) as fault:
+        raise UndecodableRecord(f"{schema.record}: {fault}") from fault
+
+
+def _row_of(row: dict[str, Any]) -> SubjectState:
+    return SubjectState(
+        subject=row["subject"],
+        position=Position(row["epoch"], row["partition"], row["offset"]),
+        fold_version=row["fold_version"],
+        tightened_offset=row["tightened_offset"],
+        recent=row["recent"],
+        acts=_acts_of(row),
+        marks=_marks_of(row),
+        opt_outs=_opt_outs_of(row),
+        permissions=_permissions_of(row),
+        quarantined=tuple(row["quarantined"]),
+        closed_at=row["closed_at"],
+        erased_at=row["erased_at"],
+        uninterpreted=tuple(row["uninterpreted"]),
+    )
+
+
+def _acts_of(row: dict[str, Any]) -> tuple[Act, ...]:
+    acts = []
+    texts = _Texts(row["act_texts"])
+    for (
+        event_id, status, role, expression, operations, policy_version, occurred_at, recorded_at, offset, valid_until,
+        data, recipients,
+    ) in _ACT.iter_unpack(row["acts"]):  # fmt: skip
+        actor_id, purpose = texts.take(2)
+        acts.append(
+            Act(
+                event_id=event_id,
+                status=STATUSES[status],
+                actor_role=ROLES[role],
+                actor_id=actor_id,
+                expression=EXPRESSIONS[expression],
+                policy_version=policy_version,
+                occurred_at=occurred_at,
+                recorded_at=recorded_at,
+                offset=offset,
+                valid_until=None if valid_until < 0 else valid_until,
+                block=CellBlock(
+                    purpose, _OPERATIONS_OF[operations], texts.take(data), texts.take(recipients)
+                ),
+            )
+        )
+    texts.end()
+    return tuple(acts)
+
+
+def _marks_of(row: dict[str, Any]) -> tuple[Mark, ...]:
+    marks = []
+    texts = _Texts(row["mark_texts"])
+    for (
+        event_id, status, role, operations, occurred_at, recorded_at, offset, data, recipients,
+    ) in _MARK.iter_unpack(row["marks"]):  # fmt: skip
+        actor_id, scene, purpose = texts.take(3)
+        marks.append(
+            Mark(
+                event_id=event_id,
+                status=STATUSES[status],
+                actor_role=ROLES[role],
+                actor_id=actor_id,
+                occurred_at=occurred_at,
+                recorded_at=recorded_at,
+                offset=offset,
+                scene=scene,
+                scope=Scope(purpose, _OPERATIONS_OF[operations], texts.take(data), texts.take(recipients)),
+            )
+        )
+    texts.end()
+    return tuple(marks)
+
+
+def _opt_outs_of(row: dict[str, Any]) -> tuple[OptOut, ...]:
+    texts = _Texts(row["opt_out_texts"])
+    opt_outs = []
+    for event_id, role, recorded_at, offset in _OPT_OUT.iter_unpack(row["opt_outs"]):
+        actor_id, purpose = texts.take(2)
+        opt_outs.append(
+            OptOut(
+                event_id=event_id,
+                purpose=purpose,
+                actor_role=ROLES[role],
+                actor_id=actor_id,
+                recorded_at=recorded_at,
+                offset=offset,
+            )
+        )
+    texts.end()
+    return tuple(opt_outs)
+
+
+def _permissions_of(row: dict[str, Any]) -> tuple[Permission, ...]:
+    texts = _Texts(row["permission_texts"])
+    permissions = []
+    for event_id, state, recorded_at, offset in _PERMISSION.iter_unpack(row["permissions"]):
+        name, device = texts.take(2)
+        permissions.append(
+            Permission(
+                event_id=event_id,
+                name=name,
+                device=device,
+                state=PERMISSION_STATES[state],
+                recorded_at=recorded_at,
+                offset=offset,
+            )
+        )
+    texts.end()
+    return tuple(permissions)
+
+
+class _Texts:
+    """The texts of a group, taken in order; all of them, no more and no fewer."""
+
+    __slots__ = ("_place", "_texts")
+
+    def __init__(self, texts: list[str]) -> None:
+        self._texts = texts
+        self._place = 0
+
+    def take(self, count: int) -> tuple[str, ...]:
+        end = self._place + count
+        taken = tuple(self._texts[self._place : end])
+        self._place = end
+        return taken
+
+    def end(self) -> None:
+        if self._place != len(self._texts):
+            raise ValueError(f"{len(self._texts)} texts where {self._place} belong")
+
+
+def encode_watermark(watermark: Watermark) -> bytes:
+    return write(
+        "Watermark",
+        {
+            "log_id": watermark.log_id,
+            "epoch": watermark.position.epoch,
+            "partition": watermark.position.partition,
+            "offset": watermark.position.offset,
+            "record_hash": watermark.record_hash,
+            "fold_version": watermark.fold_version,
+            "complete_at": watermark.complete_at,
+            "policy_offset": watermark.policy_offset,
+            "tree": watermark.tree,
+        },
+    )
+
+
+def _watermark_of(datum: dict[str, Any]) -> Watermark:
+    position = Position(datum.pop("epoch"), datum.pop("partition"), datum.pop("offset"))
+    return Watermark(position=position, **datum)

@@ -1,0 +1,118 @@
+"""Settings: every limit and address, in one frozen struct. Nothing else reads the environment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from consentry.errors import ConsentryError
+
+PREFIX = "CONSENTRY_"
+
+
+class Secret(str):
+    """A string that does not show itself."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Each field is read from CONSENTRY_<FIELD>. Times are in ms, sizes in bytes, unless the name says otherwise."""
+
+    # Kafka
+    bootstrap_servers: str = ""
+    """host:port[,host:port]; empty: Docker where an engine answers, else a local broker of our own"""
+    topic_prefix: str = ""
+    """several controllers on one cluster: before each topic, group and transactional id"""
+    partitions: int = 12
+    """of consent-events, consent-state and consent-obligations, when they are created"""
+    replication_factor: int = 0
+    """0: three where there are three brokers, else one"""
+    subject_pepper: Secret = Secret("")
+    """replaces each subject id by its keyed hash (HMAC-SHA-256); the log's genesis says that it does"""
+    # worker
+    worker_id: str = ""
+    """static membership: a restarted worker gets its partitions back without waiting; unique for each worker"""
+    session_timeout_ms: int = 10_000
+    heartbeat_interval_ms: int = 250
+    """how often an owner says how far it has folded; a reader's freshness rests on it"""
+    transaction_timeout_ms: int = 20_000
+    restore_timeout_ms: int = 120_000
+    batch_records: int = 5_000
+    """at the most so many records are folded in one transaction"""
+    intake_producers: str = ""
+    """comma-separated names of the producers whose consent-intake.<name> topics this worker reads"""
+    # query node
+    http_host: str = "127.0.0.1"
+    http_port: int = 8480
+    token_file: str = ""
+    """hashed bearer tokens with their roles; without it only the demo serves, on loopback"""
+    acknowledge_timeout_ms: int = 10_000
+    visible_timeout_ms: int = 2_000
+    """how long a check with min_position, or an event with `wait`, may wait to become visible"""
+    clock_tolerance_ms: int = 1_000
+    """a node whose clock is further behind the broker's than this allows nothing"""
+    max_body_bytes: int = 1_048_576
+    max_batch: int = 500
+    """events in one list, evaluations in one request"""
+    # events
+    max_event_bytes: int = 65_536
+    max_text: int = 512
+    """characters of a reason, a method, a legal reference"""
+    future_tolerance_ms: int = 300_000
+    """what loosens is refused when its clock is further ahead than this"""
+    # local broker
+    data_dir: str = ""
+    """of the local broker; empty: a temporary directory"""
+    log_level: str = "info"
+
+    def topic(self, name: str) -> str:
+        """The name of a topic of ours on this cluster, with the prefix."""
+        return f"{self.topic_prefix}{name}"
+
+
+def load_settings(environ: Mapping[str, str] = os.environ, **overrides: object) -> Settings:
+    """Settings from CONSENTRY_* variables; `overrides` (of the command line) win.
+
+    `CONSENTRY_SUBJECT_PEPPER_FILE` and the like read a value from a file, as secrets are handed to containers.
+    Raises ConsentryError naming the variable that is unknown or not of its type.
+    """
+    values: dict[str, object] = {}
+    known = {field.name: field for field in msgspec.structs.fields(Settings)}
+    for name, text in environ.items():
+        if not name.startswith(PREFIX):
+            continue
+        field = name[len(PREFIX) :].lower()
+        if field not in known and field.removesuffix("_file") in known:
+            field, text = field.removesuffix("_file"), _secret_of(name, text)
+        if field not in known:
+            raise ConsentryError(
+                f"{name} is not a setting",
+                remedy=f"known: {', '.join(PREFIX + key.upper() for key in known)}",
+            )
+        values[field] = _typed(name, text, known[field].type)
+    values.update({key: value for key, value in overrides.items() if value is not None})
+    try:
+        return msgspec.convert(values, Settings)
+    except msgspec.ValidationError as fault:
+        raise ConsentryError(str(fault), where="settings") from fault
+
+
+def _secret_of(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except OSError as fault:
+        raise ConsentryError(f"{path} cannot be read: {fault.strerror}", where=name) from fault
+
+
+def _typed(name: str, text: str, kind: object) -> object:
+    if kind is not int:
+        return Secret(text) if kind is Secret else text
+    try:
+        return int(text)
+    except ValueError as fault:
+        raise ConsentryError(f"{text!r} is not a whole number", where=name) from fault

@@ -1,0 +1,1 @@
+"""A subject's state and the fold that makes it. Pure."""

@@ -98,9 +98,7 @@ class LocalKafka:
             kafka._nodes = tuple(nodes)
             if not all(is_formatted(directory) for directory in names):
                 on_progress("formatting the data directory")
-                tools = [(node, node.format(cluster_id)) for node in nodes]
-                for node, tool in tools:
-                    node.formatted(tool)
+                format_all(nodes, cluster_id)
             on_progress(f"starting {brokers} broker{'s' if brokers > 1 else ''}")
             for node in nodes:
                 node.start()
@@ -239,6 +237,18 @@ def _hold_free_port(held: list[socket.socket]) -> int:
         except OSError:
             continue  # taken: try another
         return int(holder.getsockname()[1])
+
+
+def format_all(nodes: list[Node], cluster_id: str) -> None:
+    """Format side by side what is not formatted yet. Raises Unavailable for the first that failed."""
+    tools = [(node, node.format(cluster_id)) for node in nodes]
+    try:
+        for node, tool in tools:
+            node.formatted(tool)
+    finally:
+        for _, tool in tools:
+            tool.kill()
+            tool.wait()
 
 
 def is_formatted(directory: Path) -> bool:

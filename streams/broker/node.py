@@ -78,12 +78,7 @@ class Node:
 
     def formatted(self, tool: "subprocess.Popen[bytes]") -> None:
         """Wait for `format`. Raises Unavailable with its output if it failed."""
-        try:
-            code = tool.wait(START_TIMEOUT_S)
-        except BaseException:
-            tool.kill()
-            raise
-        if code:
+        if code := tool.wait(START_TIMEOUT_S):
             raise self._fault(f"the data directory could not be formatted (exit {code})")
 
     def start(self) -> None:

@@ -36,9 +36,7 @@ class InvalidEvent(ConsentryError):
     `status` is the HTTP status that fits: 400 unreadable, 403 not allowed, 409 in conflict, 422 not valid.
     """
 
-    def __init__(
-        self, problems: Sequence[Problem], *, status: int = 422, code: str = "INVALID_EVENT"
-    ) -> None:
+    def __init__(self, problems: Sequence[Problem], *, status: int = 422, code: str = "INVALID_EVENT") -> None:
         self.problems = tuple(problems)
         self.status = status
         self.code = code

@@ -26,21 +26,19 @@ from consentry.terms import (
 )
 
 
-class Actor(msgspec.Struct, frozen=True, kw_only=True):
+class Actor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     role: ActorRole
     id: str
 
 
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
+class Notice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the person was shown: its SHA-256 in hex, and its language (BCP 47). ISO/IEC 29184."""
 
     hash: str
     language: str
 
 
-class SubjectEvent(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=True, forbid_unknown_fields=True
-):
+class SubjectEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=True, forbid_unknown_fields=True):
     """The envelope of every event about a subject."""
 
     tightens: ClassVar[bool] = False
@@ -276,9 +274,7 @@ class Genesis(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=T
     subject_ids: SubjectIds
 
 
-class PolicyEvent(
-    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=True, forbid_unknown_fields=True
-):
+class PolicyEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=True, forbid_unknown_fields=True):
     """The envelope of what concerns everybody; `policy` is the key."""
 
     event_id: UUID

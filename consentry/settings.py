@@ -59,10 +59,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_body_bytes: int = 1_048_576
     max_batch: int = 500
     """events in one list, evaluations in one request"""
+    max_json_depth: int = 32
+    """how deeply a request's JSON may nest"""
+    request_timeout_ms: int = 10_000
+    """how long a request's body may take to arrive"""
+    max_connections: int = 1_000
+    """open connections to a query node; one more is answered 503"""
+    shutdown_timeout_ms: int = 5_000
+    """how long requests in flight may take once a query node is told to stop"""
+    remembered_requests: int = 10_000
+    """answers to events that a query node keeps, so that the same request again is not a second record"""
     # events
     max_event_bytes: int = 65_536
     max_text: int = 512
     """characters of a reason, a method, a legal reference"""
+    max_names: int = 32
+    """data categories, or recipients, that one event may name; left out they mean every one"""
     future_tolerance_ms: int = 300_000
     """what loosens is refused when its clock is further ahead than this"""
     # local broker

@@ -151,9 +151,7 @@ class Position(NamedTuple):
         """Raises ConsentryError when `text` is not a position."""
         match = _POSITION.fullmatch(text)
         if match is None:
-            raise ConsentryError(
-                f"{text[:40]!r} is not a position", remedy="a position reads like e1.p3.o812"
-            )
+            raise ConsentryError(f"{text[:40]!r} is not a position", remedy="a position reads like e1.p3.o812")
         return cls(*(int(part) for part in match.groups()))
 
     def __str__(self) -> str:

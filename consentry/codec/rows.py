@@ -5,9 +5,10 @@ Avro array of records, or a parallel array for each field, costs three to four t
 """
 
 import struct
+from functools import cache
 from typing import Any
 
-from consentry.codec.framing import read, schema_of, write
+from consentry.codec.framing import HEADER_BYTES, read, registry, schema_of, write
 from consentry.errors import UndecodableRecord
 from consentry.state.row import Act, CellBlock, Mark, OptOut, Permission, Scope, SubjectState, Watermark
 from consentry.terms import ActorRole, Expression, Operation, PermissionState, Position, Status
@@ -84,9 +85,9 @@ def encode_row(state: SubjectState) -> bytes:
             "marks": b"".join([_pack_mark(mark) for mark in state.marks]),
             "mark_texts": [text for mark in state.marks for text in _texts_of_mark(mark)],
             "opt_outs": b"".join([_pack_opt_out(opt_out) for opt_out in state.opt_outs]),
-            "opt_out_texts": [
-                text for opt_out in state.opt_outs for text in (opt_out.actor_id, opt_out.purpose)
-            ],
+            "opt_out_texts": _texts_of_opt_outs(state.opt_outs),
+            "lifted_opt_outs": b"".join([_pack_opt_out(opt_out) for opt_out in state.lifted_opt_outs]),
+            "lifted_opt_out_texts": _texts_of_opt_outs(state.lifted_opt_outs),
             "permissions": b"".join([_pack_permission(permission) for permission in state.permissions]),
             "permission_texts": [text for seen in state.permissions for text in (seen.name, seen.device)],
         },
@@ -133,9 +134,11 @@ def _texts_of_mark(mark: Mark) -> tuple[str, ...]:
 
 
 def _pack_opt_out(opt_out: OptOut) -> bytes:
-    return _OPT_OUT.pack(
-        opt_out.event_id, _ROLE_CODE[opt_out.actor_role], opt_out.recorded_at, opt_out.offset
-    )
+    return _OPT_OUT.pack(opt_out.event_id, _ROLE_CODE[opt_out.actor_role], opt_out.recorded_at, opt_out.offset)
+
+
+def _texts_of_opt_outs(opt_outs: tuple[OptOut, ...]) -> list[str]:
+    return [text for opt_out in opt_outs for text in (opt_out.actor_id, opt_out.purpose)]
 
 
 def _pack_permission(seen: Permission) -> bytes:
@@ -171,7 +174,8 @@ def _row_of(row: dict[str, Any]) -> SubjectState:
         recent=row["recent"],
         acts=_acts_of(row),
         marks=_marks_of(row),
-        opt_outs=_opt_outs_of(row),
+        opt_outs=_opt_outs_of(row["opt_outs"], row["opt_out_texts"]),
+        lifted_opt_outs=_opt_outs_of(row["lifted_opt_outs"], row["lifted_opt_out_texts"]),
         permissions=_permissions_of(row),
         quarantined=tuple(row["quarantined"]),
         closed_at=row["closed_at"],
@@ -200,9 +204,7 @@ def _acts_of(row: dict[str, Any]) -> tuple[Act, ...]:
                 recorded_at=recorded_at,
                 offset=offset,
                 valid_until=None if valid_until < 0 else valid_until,
-                block=CellBlock(
-                    purpose, _OPERATIONS_OF[operations], texts.take(data), texts.take(recipients)
-                ),
+                block=CellBlock(purpose, _OPERATIONS_OF[operations], texts.take(data), texts.take(recipients)),
             )
         )
     texts.end()
@@ -233,10 +235,10 @@ def _marks_of(row: dict[str, Any]) -> tuple[Mark, ...]:
     return tuple(marks)
 
 
-def _opt_outs_of(row: dict[str, Any]) -> tuple[OptOut, ...]:
-    texts = _Texts(row["opt_out_texts"])
+def _opt_outs_of(packed: bytes, column: list[str]) -> tuple[OptOut, ...]:
+    texts = _Texts(column)
     opt_outs = []
-    for event_id, role, recorded_at, offset in _OPT_OUT.iter_unpack(row["opt_outs"]):
+    for event_id, role, recorded_at, offset in _OPT_OUT.iter_unpack(packed):
         actor_id, purpose = texts.take(2)
         opt_outs.append(
             OptOut(
@@ -311,3 +313,44 @@ def encode_watermark(watermark: Watermark) -> bytes:
 def _watermark_of(datum: dict[str, Any]) -> Watermark:
     position = Position(datum.pop("epoch"), datum.pop("partition"), datum.pop("offset"))
     return Watermark(position=position, **datum)
+
+
+_UNKNOWN_RANK = (1 << 62, 0, 0)
+
+
+def row_rank(value: bytes, key: bytes) -> tuple[int, int, int]:
+    """(epoch, fold version, offset) of a row without decoding it: of two rows of a subject the greater stands.
+
+    A row that we cannot read outranks all: it must not be hidden by one that we can.
+    """
+    if value[:HEADER_BYTES] not in _row_headers():
+        return _UNKNOWN_RANK
+    # the subject is the first field, with its length as a varint before it, and is the record's key
+    place = HEADER_BYTES + (1 if len(key) < 64 else 2) + len(key)
+    if value[place - len(key) : place] != key:
+        return _UNKNOWN_RANK
+    try:
+        epoch, place = _varint(value, place)
+        _, place = _varint(value, place)
+        offset, place = _varint(value, place)
+        fold_version, _ = _varint(value, place)
+    except IndexError:
+        return _UNKNOWN_RANK
+    return (epoch, fold_version, offset)
+
+
+def _varint(value: bytes, place: int) -> tuple[int, int]:
+    """A zigzag varint of Avro, and where the next field begins."""
+    shift = number = 0
+    while True:
+        byte = value[place]
+        place += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return (number >> 1) ^ -(number & 1), place
+        shift += 7
+
+
+@cache
+def _row_headers() -> frozenset[bytes]:
+    return frozenset(schema.header for schema in registry().by_header.values() if schema.record == "SubjectState")

@@ -121,7 +121,5 @@ def content_hash(event: AnySubjectEvent) -> bytes:
 
     What intake adds for itself, and differs when the same event is sent again, does not count.
     """
-    same = msgspec.structs.replace(
-        event, sent_at=None, skew_ms=0, occurred_at=event.occurred_at + event.skew_ms
-    )
+    same = msgspec.structs.replace(event, sent_at=None, skew_ms=0, occurred_at=event.occurred_at + event.skew_ms)
     return hashlib.blake2b(encode_event(same), digest_size=8).digest()

@@ -21,6 +21,13 @@ RECENT_ENTRY_BYTES = 24
 """an event id (16) and the head of its content's hash (8)"""
 MAX_CELLS = 512
 MAX_MARKS = 64
+MAX_OPT_OUTS = 512
+"""standing and lifted; one beyond them quarantines the subject"""
+MAX_PERMISSIONS = 512
+"""permissions x devices; one beyond them quarantines the subject"""
+MAX_QUARANTINED = 256
+"""positions listed; what is beyond them is one more entry, MORE_QUARANTINED"""
+MORE_QUARANTINED = "more"
 
 
 class CellBlock(msgspec.Struct, frozen=True):
@@ -133,6 +140,9 @@ class SubjectState(msgspec.Struct, frozen=True, kw_only=True):
     acts: tuple[Act, ...] = ()
     marks: tuple[Mark, ...] = ()
     opt_outs: tuple[OptOut, ...] = ()
+    """those that stand"""
+    lifted_opt_outs: tuple[OptOut, ...] = ()
+    """those that were lifted: a grant made before one of them, and late, has no effect for all that"""
     permissions: tuple[Permission, ...] = ()
     quarantined: tuple[str, ...] = ()
     """positions of records that were set aside and not yet released"""
@@ -170,5 +180,6 @@ class Watermark(msgspec.Struct, frozen=True, kw_only=True):
     """room for the log's Merkle tree"""
 
     @property
-    def epoch(self) -> int:
-        return self.position.epoch
+    def rank(self) -> tuple[int, int, int]:
+        """Of two watermarks of a partition the greater stands."""
+        return (self.position.epoch, self.fold_version, self.position.offset)

@@ -1,0 +1,113 @@
+"""Wire types of the check API: OpenID AuthZEN Authorization API 1.0. No decisions.
+
+What a gateway adds beyond these fields is ignored, as the specification asks.
+"""
+
+from typing import Annotated
+
+import msgspec
+
+from consentry.decision import DatumResult, Decision, Prompt
+from consentry.terms import Basis, Form, Reason, Status
+
+EVALUATION_PATH = "/access/v1/evaluation"
+
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """Whose data it is."""
+
+    type: Name
+    id: Name
+
+
+class Action(msgspec.Struct, frozen=True):
+    """What is to be done: an operation, or a word that the policy's vocabulary maps to one."""
+
+    name: Name
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """What it is to be done for: a purpose."""
+
+    type: Name
+    id: Name
+
+
+class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
+    """What else a check may say. A field that is left out, or null, says nothing."""
+
+    data: str | tuple[str, ...] | None = None
+    """data categories, one or more; the answer allows only if each is allowed"""
+    recipient: str | None = None
+    """to whom the data goes"""
+    form: Form | None = None
+    """identifiable where nothing is said"""
+    active: bool | None = None
+    """whether the function that collects is in use now"""
+    device: str | None = None
+    """whose system permissions count"""
+    transfer_mechanism: str | None = None
+    """by which an export is made"""
+    joined_with_identity: bool | None = None
+    min_position: str | None = None
+    """the answer must have seen this position: e1.p3.o812"""
+
+
+class EvaluationRequest(msgspec.Struct, frozen=True, kw_only=True):
+    subject: Subject
+    action: Action
+    resource: Resource
+    context: CheckContext | None = None
+
+
+class AnswerContext(msgspec.Struct, frozen=True, kw_only=True):
+    """Why, by which clause, on what evidence, and as of where in the log."""
+
+    reason: Reason
+    clause: str
+    basis: Basis | None
+    status: Status
+    evidence: tuple[str, ...]
+    policy_version: int | None
+    position: str
+    tightened_position: str | None
+    staleness_ms: int | None
+    engine_version: str
+    expires_at: int | None
+    obligations: tuple[str, ...]
+    prompt: Prompt
+    results: tuple[DatumResult, ...]
+    warnings: tuple[str, ...] = ()
+    """what was asked in words that are not ours: a misspelt field says nothing, and this says so"""
+
+
+class EvaluationAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    decision: bool
+    context: AnswerContext
+
+
+def answer_of(decision: Decision, warnings: tuple[str, ...] = ()) -> EvaluationAnswer:
+    """The decision as it goes over the wire: positions are text there."""
+    tightened = decision.tightened_position
+    return EvaluationAnswer(
+        decision=decision.allow,
+        context=AnswerContext(
+            reason=decision.reason,
+            clause=decision.clause,
+            basis=decision.basis,
+            status=decision.status,
+            evidence=decision.evidence,
+            policy_version=decision.policy_version,
+            position=str(decision.position),
+            tightened_position=None if tightened is None else str(tightened),
+            staleness_ms=decision.staleness_ms,
+            engine_version=decision.engine_version,
+            expires_at=decision.expires_at,
+            obligations=decision.obligations,
+            prompt=decision.prompt,
+            results=decision.results,
+            warnings=warnings,
+        ),
+    )

@@ -1,0 +1,103 @@
+"""From a raw record of the log to a subject's next row: the one path that workers, replay and audit share.
+
+It never raises on what a record holds. What cannot be decoded or folded is set aside whole, and its subject, where it
+can be read, is quarantined in the same step, so that the row alone says that nothing may be allowed.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from consentry.codec import decode_log_record
+from consentry.errors import UndecodableRecord, UntrustedLog
+from consentry.events import Genesis, QuarantinedRecord, Recorded
+from consentry.state.fold import fold_or_quarantine, quarantine
+from consentry.state.row import SubjectState
+from consentry.terms import Position
+
+MAX_DETAIL = 500
+
+
+class RawRecord(msgspec.Struct, frozen=True):
+    """A record of consent-events as a Kafka client gives it; `timestamp` is LogAppendTime, ms."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Folded(msgspec.Struct, frozen=True):
+    """What a record came to. Without a state it touched no subject."""
+
+    state: SubjectState | None = None
+    changed: bool = False
+    quarantined: QuarantinedRecord | None = None
+
+
+StateOf = Callable[[str], SubjectState | None]
+
+
+def fold_record(record: RawRecord, identity: Genesis, state_of: StateOf) -> Folded:
+    """Fold one record. `state_of` gives a subject's state so far, or None.
+
+    Raises UntrustedLog on a genesis that is not this log's, or stands where none belongs.
+    """
+    position = Position(identity.epoch, record.partition, record.offset)
+    try:
+        event = decode_log_record(record.value)
+    except UndecodableRecord as fault:
+        return _set_aside(record, position, "UNDECODABLE", str(fault), _subject_of_key(record.key), state_of)
+    if isinstance(event, Genesis):
+        _check_genesis(event, record, identity)
+        return Folded()
+    if record.offset == 0:
+        raise UntrustedLog("record 0 is no genesis", where=str(position), remedy="run `consentry topics check`")
+    if record.key != event.subject.encode():
+        return _set_aside(record, position, "WRONG_KEY", "the key is not the subject", event.subject, state_of)
+    before = state_of(event.subject) or SubjectState.unknown(event.subject, position.epoch, position.partition)
+    state, fault = fold_or_quarantine(before, Recorded(position, record.timestamp, event))
+    if fault is None:
+        return Folded(state=state, changed=state is not before)
+    return Folded(state=state, changed=True, quarantined=_quarantined(record, "FOLD_FAILED", fault, event.subject))
+
+
+def _check_genesis(genesis: Genesis, record: RawRecord, identity: Genesis) -> None:
+    where = f"{record.topic}-{record.partition}@{record.offset}"
+    if record.offset != 0:
+        raise UntrustedLog("a genesis stands in the midst of the log", where=where)
+    if genesis != identity:
+        raise UntrustedLog("the genesis is another log's", where=where, remedy="run `consentry topics check`")
+
+
+def _subject_of_key(key: bytes | None) -> str | None:
+    try:
+        return key.decode() if key else None
+    except UnicodeDecodeError:
+        return None
+
+
+def _set_aside(
+    record: RawRecord, position: Position, code: str, detail: str, subject: str | None, state_of: StateOf
+) -> Folded:
+    quarantined = _quarantined(record, code, detail, subject)
+    if subject is None:
+        return Folded(quarantined=quarantined)
+    before = state_of(subject) or SubjectState.unknown(subject, position.epoch, position.partition)
+    return Folded(state=quarantine(before, position, quarantined.source), changed=True, quarantined=quarantined)
+
+
+def _quarantined(record: RawRecord, code: str, detail: str, subject: str | None) -> QuarantinedRecord:
+    return QuarantinedRecord(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        recorded_at=record.timestamp,
+        key=record.key,
+        value=record.value,
+        code=code,
+        detail=detail[:MAX_DETAIL],
+        subject=subject,
+    )

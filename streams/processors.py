@@ -1,0 +1,278 @@
+"""The stream processors: one task folds each owned partition, one takes in each intake partition.
+
+Decode, call, write, await, ack; no rules. An exception ends the process before anything is acked (`fatal`): what is
+not durable is read again by the next owner.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from consentry.codec import decode_row, encode_quarantined, encode_row, encode_watermark, record_hash
+from consentry.errors import UntrustedLog
+from consentry.events import Genesis, QuarantinedRecord
+from consentry.folding import RawRecord, fold_record
+from consentry.replica.rows import WATERMARK_KEY, PartitionRows
+from consentry.settings import Settings
+from consentry.state.row import SubjectState, Watermark
+from consentry.terms import Position
+from streams.writer import Outgoing, PartitionWriter
+
+QUEUED_BATCHES = 16
+PROOFS_HELD = 64
+YIELD_EVERY = 200
+"""records folded before other tasks of the loop have a turn"""
+GAP_PATIENCE_S = 30.0
+"""a gap that reading again does not close within this time is a hole in the log"""
+SEEK_EVERY_S = 1.0
+
+
+class Stage(StrEnum):
+    """Moments of a batch at which a crash must change nothing; fault tests kill the process at each."""
+
+    DECODED = "decoded"
+    FOLDED = "folded"
+    WRITTEN = "written"
+    BEFORE_COMMIT = "before_commit"
+    BEFORE_ACK = "before_ack"
+    TAKEN_IN = "taken_in"
+
+
+Reached = Callable[[Stage], None]
+
+
+def nothing(stage: Stage) -> None:
+    """No failpoint."""
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Consecutive records of a partition, as fetched, and how to ack them."""
+
+    records: Sequence[Any]
+    ack: Callable[[], Awaitable[object]]
+
+
+class EndSeen(msgspec.Struct, frozen=True):
+    """Where a partition, and policy-revisions, ended at a time (ms, the owner's clock)."""
+
+    at: int
+    offset_next: int
+    policy_offset_last: int | None
+
+
+class PartitionOwner:
+    """Folds one partition of consent-events: everything that waits is one transaction of rows and watermark."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Genesis,
+        rows: PartitionRows,
+        writer: PartitionWriter,
+        *,
+        seek_back: Callable[[int, int], Awaitable[None]],
+        reached: Reached = nothing,
+    ) -> None:
+        self.partition = rows.partition
+        self._settings = settings
+        self._identity = identity
+        self._rows = rows
+        self._writer = writer
+        self._seek_back = seek_back
+        self._reached = reached
+        self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(QUEUED_BATCHES)
+        self._ends: deque[EndSeen] = deque(maxlen=PROOFS_HELD)
+        self._truncated = 0
+        self._gap_since: float | None = None
+        self._sought_at = 0.0
+        self._state_topic = settings.topic("consent-state")
+        self._quarantine_topic = settings.topic("consent-quarantine")
+
+    @property
+    def offset_next(self) -> int:
+        """The first offset that is not in the committed rows."""
+        watermark = self._rows.watermark
+        return 0 if watermark is None else watermark.position.offset + 1
+
+    async def put(self, batch: Batch) -> None:
+        await self._queue.put(batch)
+
+    def saw_end(self, end: EndSeen) -> None:
+        """The heartbeat's question has been answered. Raises UntrustedLog when the log became shorter."""
+        if end.offset_next < self.offset_next:
+            self._truncated += 1
+            if self._truncated > 1:
+                raise UntrustedLog(
+                    f"the log ends at {end.offset_next}, and {self.offset_next} records had been folded",
+                    where=f"consent-events-{self.partition}",
+                    remedy="it was truncated or recreated: restore it, or migrate to a new epoch",
+                )
+            return
+        self._truncated = 0
+        self._ends.append(end)
+        if not self._queue.full():
+            self._queue.put_nowait(None)
+
+    async def run(self) -> None:
+        """Until cancelled. Whatever it raises must end the process."""
+        while True:
+            batches = await self._waiting()
+            records = self._contiguous(batches)
+            if records is None:
+                await self._read_again()
+                continue
+            await self._fold(records)
+            for batch in batches:
+                await batch.ack()
+
+    async def _waiting(self) -> list[Batch]:
+        """All that waits, at least one item: a batch, or the heartbeat's nudge."""
+        first = await self._queue.get()
+        batches = [first] if first is not None else []
+        count = len(first.records) if first is not None else 0
+        while count < self._settings.batch_records and not self._queue.empty():
+            item = self._queue.get_nowait()
+            if item is not None:
+                batches.append(item)
+                count += len(item.records)
+        return batches
+
+    def _contiguous(self, batches: list[Batch]) -> list[Any] | None:
+        """The records not yet folded, in order; None where one is missing: what follows it must not be folded."""
+        offset_next = self.offset_next
+        records: list[Any] = []
+        for batch in batches:
+            for record in batch.records:
+                if record.offset < offset_next:
+                    continue  # read again after a rebalance
+                if record.offset > offset_next:
+                    return None
+                records.append(record)
+                offset_next += 1
+        if records:
+            self._gap_since = None
+        return records
+
+    async def _read_again(self) -> None:
+        now = time.monotonic()
+        if self._gap_since is None:
+            self._gap_since = now
+        if now - self._gap_since > GAP_PATIENCE_S:
+            raise UntrustedLog(
+                f"offset {self.offset_next} is missing",
+                where=f"consent-events-{self.partition}",
+                remedy="the log is never compacted or shortened; run `consentry topics check`",
+            )
+        if now - self._sought_at > SEEK_EVERY_S:
+            self._sought_at = now
+            await self._seek_back(self.partition, self.offset_next)
+
+    async def _fold(self, records: list[Any]) -> None:
+        states: dict[str, SubjectState] = {}
+        quarantined: list[QuarantinedRecord] = []
+        changed: dict[str, SubjectState] = {}
+
+        def state_of(subject: str) -> SubjectState | None:
+            state = states.get(subject)
+            if state is None:
+                row = self._rows.row(subject.encode())
+                if row is not None:
+                    state = states[subject] = decode_row(row)
+            return state
+
+        for number, record in enumerate(records, 1):
+            folded = fold_record(_raw(record), self._identity, state_of)
+            if folded.state is not None and folded.changed:
+                states[folded.state.subject] = changed[folded.state.subject] = folded.state
+            if folded.quarantined is not None:
+                quarantined.append(folded.quarantined)
+            if number == 1:
+                self._reached(Stage.DECODED)
+            if number % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        if records:
+            self._reached(Stage.FOLDED)
+        watermark = self._next_watermark(records[-1] if records else None)
+        if watermark is not None:
+            await self._write(changed, quarantined, watermark)
+
+    def _next_watermark(self, last: Any | None) -> Watermark | None:
+        """The watermark after `last`; without one only a heartbeat that says something new."""
+        held = self._rows.watermark
+        offset_next = self.offset_next if last is None else last.offset + 1
+        proven = None
+        while self._ends and self._ends[0].offset_next <= offset_next:
+            proven = self._ends.popleft()
+        if last is None and (proven is None or held is None):
+            return None
+        complete_at = proven.at if proven is not None else held.complete_at if held is not None else 0
+        if held is not None and held.complete_at > complete_at:
+            complete_at = held.complete_at
+        policy_offset = proven.policy_offset_last if proven is not None else held.policy_offset if held else None
+        if last is None:
+            assert held is not None
+            return msgspec.structs.replace(held, complete_at=complete_at, policy_offset=policy_offset)
+        return Watermark(
+            log_id=self._identity.log_id.bytes,
+            position=Position(self._identity.epoch, self.partition, last.offset),
+            record_hash=record_hash(last.offset, last.timestamp, last.key, last.value),
+            complete_at=complete_at,
+            policy_offset=policy_offset,
+        )
+
+    async def _write(
+        self, changed: dict[str, SubjectState], quarantined: list[QuarantinedRecord], watermark: Watermark
+    ) -> None:
+        rows = {subject.encode(): encode_row(state) for subject, state in changed.items()}
+        written_watermark = encode_watermark(watermark)
+        outgoing = [Outgoing(self._state_topic, self.partition, key, row) for key, row in rows.items()]
+        # after the rows, so that a reader that has the watermark has the rows it speaks of
+        outgoing.append(Outgoing(self._state_topic, self.partition, WATERMARK_KEY, written_watermark))
+        outgoing.extend(
+            Outgoing(
+                self._quarantine_topic,
+                self.partition,
+                record.subject.encode() if record.subject is not None else None,
+                encode_quarantined(record),
+            )
+            for record in quarantined
+        )
+        await self._writer.write(outgoing)
+        self._reached(Stage.WRITTEN)
+        self._reached(Stage.BEFORE_COMMIT)
+        await self._writer.commit()
+        for key, row in rows.items():
+            self._rows.put(key, row)
+        self._rows.watermark = watermark
+        self._reached(Stage.BEFORE_ACK)
+
+
+def _raw(record: Any) -> RawRecord:
+    return RawRecord(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value)
+
+
+class IntakeOwner:
+    """Takes in one partition of an intake topic; an offset is durable when its events are in the log."""
+
+    def __init__(self, handle: Callable[[Sequence[Any]], Awaitable[None]], reached: Reached = nothing) -> None:
+        self.durable_next: int | None = None
+        self._handle = handle
+        self._reached = reached
+        self._queue: asyncio.Queue[Batch] = asyncio.Queue(QUEUED_BATCHES)
+
+    async def put(self, batch: Batch) -> None:
+        await self._queue.put(batch)
+
+    async def run(self) -> None:
+        """Until cancelled. Whatever it raises must end the process."""
+        while True:
+            batch = await self._queue.get()
+            await self._handle(batch.records)
+            self._reached(Stage.TAKEN_IN)
+            self.durable_next = batch.records[-1].offset + 1
+            await batch.ack()

@@ -1,0 +1,41 @@
+"""The policy: its document typed and checked, its history, what a revision must fulfil. No consent state."""
+
+from consentry.policy.document import (
+    ALLOWING,
+    LEAVING,
+    ClauseChange,
+    Controller,
+    Datum,
+    Exemption,
+    Freshness,
+    Policy,
+    Purpose,
+    RecipientRole,
+    Vocabulary,
+)
+from consentry.policy.history import Policies, Revision
+from consentry.policy.parse import parse_policy
+from consentry.policy.revision import changed_clauses, prepare_revision
+from consentry.policy.wording import clause_hashes, clauses_of, missing_clauses
+
+__all__ = [
+    "ALLOWING",
+    "LEAVING",
+    "ClauseChange",
+    "Controller",
+    "Datum",
+    "Exemption",
+    "Freshness",
+    "Policies",
+    "Policy",
+    "Purpose",
+    "RecipientRole",
+    "Revision",
+    "Vocabulary",
+    "changed_clauses",
+    "clause_hashes",
+    "clauses_of",
+    "missing_clauses",
+    "parse_policy",
+    "prepare_revision",
+]

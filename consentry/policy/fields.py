@@ -1,0 +1,247 @@
+"""Fields of a YAML document, typed one by one; each knows its name and line, so that a fault can say them.
+
+Values are read from the plain nodes: YAML's own guesses (`NO` is false, `1:30` is ninety) decide nothing.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
+
+import yaml
+
+from consentry.errors import InvalidPolicy
+
+MAX_DOCUMENT_CHARACTERS = 1_000_000
+MAX_DEPTH = 12
+MAX_TEXT = 512
+
+Term = TypeVar("Term", bound=StrEnum)
+
+_TEXT_TAG = "tag:yaml.org,2002:str"
+_WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.~-]{0,126}[A-Za-z0-9_])?", re.ASCII)
+_CLAUSE = re.compile(r"[A-Za-z0-9]{1,8}(?:[.-][A-Za-z0-9]{1,8}){0,8}", re.ASCII)
+_WHOLE = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
+_DURATION = re.compile(
+    r"P(?:(?P<weeks>\d{1,4})W|(?=.)(?:(?P<days>\d{1,6})D)?"
+    r"(?:T(?=.)(?:(?P<hours>\d{1,6})H)?(?:(?P<minutes>\d{1,6})M)?(?:(?P<seconds>\d{1,9})S)?)?)",
+    re.ASCII,
+)
+_UNIT_MS = {"weeks": 604_800_000, "days": 86_400_000, "hours": 3_600_000, "minutes": 60_000, "seconds": 1_000}
+
+
+def root_of(document: str) -> "Field":
+    """The document as one field. Raises InvalidPolicy when it is not one plain YAML document."""
+    if len(document) > MAX_DOCUMENT_CHARACTERS:
+        raise InvalidPolicy(
+            f"the document has {len(document)} characters", remedy=f"{MAX_DOCUMENT_CHARACTERS} at the most"
+        )
+    try:
+        _check_plain(document)
+        node = yaml.compose(document, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as fault:
+        raise InvalidPolicy(
+            f"not YAML: {fault.problem or fault.context}",
+            where=_line(fault.problem_mark or fault.context_mark),
+        ) from fault
+    except yaml.YAMLError as fault:
+        raise InvalidPolicy(f"not YAML: {fault}") from fault
+    if node is None:
+        raise InvalidPolicy("the document is empty")
+    return Field(node, "")
+
+
+def _line(mark: "yaml.error.Mark | yaml._yaml.Mark | None") -> str:
+    return f"line {mark.line + 1}" if mark else ""
+
+
+def _check_plain(document: str) -> None:
+    """Without aliases and bounded in depth, a document is as large as it looks."""
+    depth = 0
+    for event in yaml.parse(document, Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            raise InvalidPolicy(
+                "anchors and aliases are not taken",
+                where=_line(event.start_mark),
+                remedy="write the value out",
+            )
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > MAX_DEPTH:
+            raise InvalidPolicy(f"nested deeper than {MAX_DEPTH}", where=_line(event.start_mark))
+
+
+class Field:
+    """A value of the document, its name and line. Each method gives it typed, or raises InvalidPolicy."""
+
+    __slots__ = ("node", "path")
+
+    def __init__(self, node: yaml.Node, path: str) -> None:
+        self.node = node
+        self.path = path
+
+    def fault(self, what: str, remedy: str = "") -> InvalidPolicy:
+        where = _line(self.node.start_mark)
+        return InvalidPolicy(what, where=f"{where}, {self.path}" if self.path else where, remedy=remedy)
+
+    def text(self) -> str:
+        value = self._scalar()
+        if self.node.tag != _TEXT_TAG:
+            raise self.fault(f"{value!r} is not text to YAML", f'put it in quotes: "{value}"')
+        if not value.strip() or len(value) > MAX_TEXT:
+            raise self.fault("the text is empty or too long", f"1 to {MAX_TEXT} characters")
+        return value
+
+    def word(self) -> str:
+        value = self.text()
+        if not _WORD.fullmatch(value):
+            raise self.fault(f"{value[:40]!r} is not a name", "letters, digits and . _ ~ -, 128 at the most")
+        return value
+
+    def clause(self) -> str:
+        value = self.text()
+        if not _CLAUSE.fullmatch(value):
+            raise self.fault(f"{value[:40]!r} is not a clause", "a clause reads like 1.2.a or P-1")
+        return value
+
+    def whole(self, low: int, high: int) -> int:
+        value = self._plain()
+        if not _WHOLE.fullmatch(value) or not low <= int(value) <= high:
+            raise self.fault(f"{value[:40]!r} is not a whole number from {low} to {high}")
+        return int(value)
+
+    def flag(self) -> bool:
+        value = self._plain()
+        if value not in {"true", "false"}:
+            raise self.fault(f"{value[:40]!r} is neither true nor false")
+        return value == "true"
+
+    def instant(self) -> int:
+        """Ms since the epoch, UTC."""
+        value = self._scalar()
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            moment = None
+        if moment is None or moment.tzinfo is None or moment.timestamp() < 0:
+            raise self.fault(f"{value[:40]!r} is not a time with its zone", "a time reads like 2026-01-08T00:00:00Z")
+        return round(moment.timestamp() * 1_000)
+
+    def duration(self) -> int:
+        """Ms. Years and months are refused, for they have no fixed length."""
+        value = self._scalar()
+        match = _DURATION.fullmatch(value)
+        if match is None:
+            raise self.fault(
+                f"{value[:40]!r} is not a duration", "ISO 8601 in weeks, days, hours, minutes, seconds: PT48H"
+            )
+        return sum(_UNIT_MS[unit] * int(count) for unit, count in match.groupdict().items() if count)
+
+    def term(self, kind: type[Term]) -> Term:
+        value = self.text()
+        try:
+            return kind(value)
+        except ValueError:
+            raise self.fault(f"{value[:40]!r} is not known here", f"one of {', '.join(kind)}") from None
+
+    def items(self) -> Iterator["Field"]:
+        if not isinstance(self.node, yaml.SequenceNode):
+            raise self.fault("a list belongs here", "write [one, two]")
+        for place, node in enumerate(self.node.value):
+            yield Field(node, f"{self.path}[{place}]")
+
+    def words(self) -> tuple[str, ...]:
+        """A list of names, none twice."""
+        values: list[str] = []
+        for item in self.items():
+            value = item.word()
+            if value in values:
+                raise item.fault(f"{value} is named twice")
+            values.append(value)
+        return tuple(values)
+
+    def terms(self, kind: type[Term]) -> tuple[Term, ...]:
+        """A list of terms, none twice, at least one."""
+        values: list[Term] = []
+        for item in self.items():
+            value = item.term(kind)
+            if value in values:
+                raise item.fault(f"{value} is named twice")
+            values.append(value)
+        if not values:
+            raise self.fault("the list is empty", f"name one or more of {', '.join(kind)}")
+        return tuple(values)
+
+    def entries(self) -> dict[str, "Field"]:
+        """A mapping whose keys are the document's own."""
+        if not isinstance(self.node, yaml.MappingNode):
+            raise self.fault("a mapping belongs here", "write {name: value}")
+        found: dict[str, Field] = {}
+        for key_node, value_node in self.node.value:
+            key = Field(key_node, self.path)
+            name = key.word()
+            if name in found:
+                raise key.fault(f"{name} stands here twice")
+            found[name] = Field(value_node, f"{self.path}.{name}" if self.path else name)
+        return found
+
+    def record(self, *, needs: tuple[str, ...] = (), may: tuple[str, ...] = ()) -> "Record":
+        """A mapping whose keys are given."""
+        found = self.entries()
+        for name, value in found.items():
+            if name not in needs and name not in may:
+                raise value.fault("this field is not known here", f"known: {', '.join(sorted(needs + may))}")
+        for name in needs:
+            if name not in found:
+                raise self.fault(f"{name} is missing")
+        return Record(found)
+
+    def _scalar(self) -> str:
+        if not isinstance(self.node, yaml.ScalarNode):
+            raise self.fault("a single value belongs here")
+        return str(self.node.value)
+
+    def _plain(self) -> str:
+        """A value without quotes."""
+        value = self._scalar()
+        if isinstance(self.node, yaml.ScalarNode) and self.node.style is not None:
+            raise self.fault(f"{value[:40]!r} is in quotes", "write it without")
+        return value
+
+
+class Record:
+    """The fields of a mapping whose keys are known: `record["name"]`, or a default where it may stay out."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Mapping[str, Field]) -> None:
+        self._fields = fields
+
+    def __getitem__(self, name: str) -> Field:
+        return self._fields[name]
+
+    def get(self, name: str) -> Field | None:
+        return self._fields.get(name)
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        field = self._fields.get(name)
+        return default if field is None else field.flag()
+
+    def duration(self, name: str, default: int) -> int:
+        field = self._fields.get(name)
+        return default if field is None else field.duration()
+
+    def text(self, name: str) -> str:
+        field = self._fields.get(name)
+        return "" if field is None else field.text()
+
+    def words(self, name: str) -> tuple[str, ...]:
+        field = self._fields.get(name)
+        return () if field is None else field.words()
+
+    def entries(self, name: str) -> Mapping[str, Field]:
+        field = self._fields.get(name)
+        return {} if field is None else field.entries()

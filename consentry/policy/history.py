@@ -1,0 +1,121 @@
+"""Policies: what policy-revisions has said so far. Immutable; each record gives the next one."""
+
+from typing import Self, assert_never
+
+import msgspec
+
+from consentry.errors import InvalidPolicy
+from consentry.events import (
+    ControllerChanged,
+    IncidentDeclared,
+    PolicyRevised,
+    RecordedPolicyEvent,
+    ServiceDiscontinued,
+)
+from consentry.policy.document import Policy
+from consentry.policy.parse import parse_policy
+from consentry.terms import Position
+
+
+class Revision(msgspec.Struct, frozen=True, kw_only=True):
+    """A published version: the policy as it was parsed, and the record that published it."""
+
+    version: int
+    effective_at: int
+    recorded_at: int
+    position: Position
+    policy: Policy
+    event: PolicyRevised
+    """document, wording and their hashes, as published"""
+
+
+class Policies(msgspec.Struct, frozen=True, kw_only=True):
+    """Every version published so far, and what else concerns everybody."""
+
+    position: Position | None = None
+    """of the last record seen"""
+    revisions: tuple[Revision, ...] = ()
+    """oldest first; versions and times of effect both rise"""
+    discontinued_at: int | None = None
+    """from then on the service is discontinued"""
+    controller_changes: tuple[ControllerChanged, ...] = ()
+    incidents: tuple[IncidentDeclared, ...] = ()
+    ignored: tuple[Position, ...] = ()
+    """of revisions that do not follow: two publishers at once, and the other was first"""
+
+    def after(self, recorded: RecordedPolicyEvent) -> Self:
+        """These and one record more; a record already seen changes nothing.
+
+        Raises InvalidPolicy when the document cannot be read: who cannot read the terms must not answer.
+        """
+        if self.position is not None and recorded.position <= self.position:
+            return self
+        position = recorded.position
+        match recorded.event:
+            case PolicyRevised() as event:
+                return self._after_revision(event, recorded)
+            case ServiceDiscontinued() as event:
+                first = event.effective_at
+                if self.discontinued_at is not None:
+                    first = min(first, self.discontinued_at)
+                return msgspec.structs.replace(self, position=position, discontinued_at=first)
+            case ControllerChanged() as event:
+                changes = (*self.controller_changes, event)
+                return msgspec.structs.replace(self, position=position, controller_changes=changes)
+            case IncidentDeclared() as event:
+                return msgspec.structs.replace(self, position=position, incidents=(*self.incidents, event))
+            case other:
+                assert_never(other)
+
+    def _after_revision(self, event: PolicyRevised, recorded: RecordedPolicyEvent) -> Self:
+        try:
+            policy = parse_policy(event.document)
+        except InvalidPolicy as fault:
+            raise InvalidPolicy(fault.what, where=f"{recorded.position}: {fault.where}", remedy=fault.remedy) from fault
+        stated = (event.policy, event.version, event.effective_at)
+        if stated != (policy.id, policy.version, policy.effective_at):
+            raise InvalidPolicy(f"the record states {stated}, its document differs", where=str(recorded.position))
+        if not self._follows(policy):
+            return msgspec.structs.replace(self, position=recorded.position, ignored=(*self.ignored, recorded.position))
+        revision = Revision(
+            version=policy.version,
+            effective_at=policy.effective_at,
+            recorded_at=recorded.recorded_at,
+            position=recorded.position,
+            policy=policy,
+            event=event,
+        )
+        return msgspec.structs.replace(self, position=recorded.position, revisions=(*self.revisions, revision))
+
+    def _follows(self, policy: Policy) -> bool:
+        if not self.revisions:
+            return policy.version == 1
+        last = self.revisions[-1]
+        return (
+            policy.id == last.policy.id
+            and policy.version == last.version + 1
+            and policy.effective_at > last.effective_at
+        )
+
+    def revision_in_force(self, at_ms: int) -> Revision | None:
+        """The revision whose terms hold at `at_ms`; None before the first takes effect."""
+        for revision in reversed(self.revisions):
+            if revision.effective_at <= at_ms:
+                return revision
+        return None
+
+    def in_force(self, at_ms: int) -> Policy | None:
+        revision = self.revision_in_force(at_ms)
+        return None if revision is None else revision.policy
+
+    def version(self, number: int) -> Policy | None:
+        """A published version, in force or not."""
+        # Versions rise by one from 1, so a version's place is known.
+        return self.revisions[number - 1].policy if 0 < number <= len(self.revisions) else None
+
+    def changes_after(self, at_ms: int) -> int | None:
+        """When the terms next change by time alone: a version takes effect, or the service ends."""
+        times = [revision.effective_at for revision in self.revisions if revision.effective_at > at_ms]
+        if self.discontinued_at is not None and self.discontinued_at > at_ms:
+            times.append(self.discontinued_at)
+        return min(times, default=None)

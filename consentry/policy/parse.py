@@ -1,0 +1,288 @@
+"""YAML text -> Policy. Refuses what it does not know, and says on which line. No files, no revisions."""
+
+from collections.abc import Mapping
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from consentry.errors import InvalidPolicy
+from consentry.policy.document import (
+    ALLOWING,
+    LEAVING,
+    ClauseChange,
+    Controller,
+    Datum,
+    Exemption,
+    Freshness,
+    Policy,
+    Purpose,
+    RecipientRole,
+    Vocabulary,
+)
+from consentry.policy.fields import Field, Record, root_of
+from consentry.terms import AgeBand, Basis, Form, Operation, Reason
+
+DEFAULT_OPERATIONS = (Operation.COLLECT, Operation.STORE, Operation.USE)
+RESOURCE_TYPES = ("purpose",)
+"""What a gateway's resource type can mean: a purpose, whose name is the resource's id."""
+OLDEST = 150
+_NEEDED = (
+    "policy", "version", "language", "jurisdiction", "controller", "effective_at", "text",
+    "guardian_required_below", "sensitive_below", "unknown_age", "prompt_cooldown", "notice_period",
+    "time_zone", "subject_types", "clause_of", "data", "purposes",
+)  # fmt: skip
+_POSSIBLE = (
+    "announced_at", "freshness", "authzen", "storage_location", "transfer_mechanisms", "retention_after_end",
+    "strict_purpose_change", "exemptions", "clause_changes",
+)  # fmt: skip
+
+
+def parse_policy(document: str) -> Policy:
+    """The document, typed and checked.
+
+    Raises InvalidPolicy naming line, field and remedy: a field that is unknown, missing or not of its type, a
+    name that points nowhere, a value out of bounds.
+    """
+    root = root_of(document)
+    top = root.record(needs=_NEEDED, may=_POSSIBLE)
+    data = {name: _datum(name, field) for name, field in top["data"].entries().items()}
+    subject_types = top["subject_types"].words()
+    if not subject_types:
+        raise top["subject_types"].fault("no subject type is named")
+    guardian_required_below, sensitive_below = _age_lines(top)
+    announced_at, effective_at = _times(top)
+    return Policy(
+        id=top["policy"].word(),
+        version=top["version"].whole(1, 999_999),
+        language=top["language"].word(),
+        jurisdiction=top["jurisdiction"].word(),
+        controller=_controller(top["controller"]),
+        announced_at=announced_at,
+        effective_at=effective_at,
+        text=top["text"].text(),
+        guardian_required_below=guardian_required_below,
+        sensitive_below=sensitive_below,
+        unknown_age=top["unknown_age"].term(AgeBand),
+        prompt_cooldown_ms=top["prompt_cooldown"].duration(),
+        notice_period_ms=top["notice_period"].duration(),
+        time_zone=_time_zone(top["time_zone"]),
+        freshness=_freshness(top),
+        subject_types=subject_types,
+        authzen=_vocabulary(top, subject_types),
+        clause_of=_clause_of(top["clause_of"]),
+        storage_location=top.text("storage_location"),
+        transfer_mechanisms=top.words("transfer_mechanisms"),
+        retention_after_end_ms=top.duration("retention_after_end", 0),
+        strict_purpose_change=top.flag("strict_purpose_change", default=True),
+        data=data,
+        purposes=_purposes(top["purposes"], data),
+        exemptions={code: _exemption(code, field) for code, field in top.entries("exemptions").items()},
+        clause_changes=_clause_changes(top),
+    )
+
+
+def _controller(field: Field) -> Controller:
+    record = field.record(needs=("id", "name", "contact"))
+    return Controller(id=record["id"].word(), name=record["name"].text(), contact=record["contact"].text())
+
+
+def _times(top: Record) -> tuple[int | None, int]:
+    announced = top.get("announced_at")
+    announced_at = None if announced is None else announced.instant()
+    effective_at = top["effective_at"].instant()
+    if announced_at is not None and effective_at < announced_at:
+        raise top["effective_at"].fault("it takes effect before it is announced")
+    return announced_at, effective_at
+
+
+def _age_lines(top: Record) -> tuple[int, int]:
+    guardian_required_below = top["guardian_required_below"].whole(0, OLDEST)
+    sensitive_below = top["sensitive_below"].whole(0, OLDEST)
+    if sensitive_below > guardian_required_below:
+        raise top["sensitive_below"].fault(
+            f"it is above guardian_required_below ({guardian_required_below})",
+            "who is below it has a guardian, so it cannot be the higher of the two",
+        )
+    return guardian_required_below, sensitive_below
+
+
+def _time_zone(field: Field) -> str:
+    name = field.text()
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise field.fault(
+            f"{name[:40]!r} is not a time zone here", "a name of the IANA list; a bare system needs `tzdata`"
+        ) from None
+    return name
+
+
+def _freshness(top: Record) -> Freshness:
+    field = top.get("freshness")
+    if field is None:
+        return Freshness()
+    record = field.record(may=("consent", "exemption", "necessity"))
+    default = Freshness()
+    return Freshness(
+        consent_ms=record.duration("consent", default.consent_ms),
+        exemption_ms=record.duration("exemption", default.exemption_ms),
+        necessity_ms=record.duration("necessity", default.necessity_ms),
+    )
+
+
+def _vocabulary(top: Record, subject_types: tuple[str, ...]) -> Vocabulary:
+    field = top.get("authzen")
+    if field is None:
+        return Vocabulary()
+    record = field.record(may=("subject_types", "actions", "resource_types"))
+    return Vocabulary(
+        subject_types={
+            theirs: _one_of(value, subject_types) for theirs, value in record.entries("subject_types").items()
+        },
+        actions={theirs: value.term(Operation) for theirs, value in record.entries("actions").items()},
+        resource_types={
+            theirs: _one_of(value, RESOURCE_TYPES) for theirs, value in record.entries("resource_types").items()
+        },
+    )
+
+
+def _one_of(field: Field, known: tuple[str, ...]) -> str:
+    value = field.word()
+    if value not in known:
+        raise field.fault(f"{value} is not known here", f"one of {', '.join(known)}")
+    return value
+
+
+def _clause_of(field: Field) -> dict[Reason, str]:
+    """DENY reasons alone: an ALLOW names its purpose's clause."""
+    clauses: dict[Reason, str] = {}
+    for name, value in field.entries().items():
+        if name not in Reason.__members__ or Reason[name] in ALLOWING:
+            known = ", ".join(reason for reason in Reason if reason not in ALLOWING)
+            raise value.fault(f"{name} is not a reason to deny", f"known: {known}")
+        clauses[Reason[name]] = value.clause()
+    return clauses
+
+
+def _datum(name: str, field: Field) -> Datum:
+    record = field.record(may=("dpv", "sensitive", "anonymisable"))
+    return Datum(
+        name=name,
+        dpv=record.text("dpv"),
+        sensitive=record.flag("sensitive"),
+        anonymisable=record.flag("anonymisable"),
+    )
+
+
+def _purposes(field: Field, data: Mapping[str, Datum]) -> dict[str, Purpose]:
+    purposes = {name: _purpose(name, value, data) for name, value in field.entries().items()}
+    if not purposes:
+        raise field.fault("no purpose is named", "a policy without a purpose allows nothing")
+    return purposes
+
+
+def _purpose(name: str, field: Field, data: Mapping[str, Datum]) -> Purpose:
+    record = field.record(
+        needs=("clause", "basis", "data"),
+        may=(
+            "operations", "separate", "permission", "active", "form", "opt_out", "protects_minors",
+            "recipients",
+        ),
+    )  # fmt: skip
+    operations, permission = record.get("operations"), record.get("permission")
+    necessary, optional = _data_of(record["data"], data)
+    basis = _basis(record["basis"])
+    separate = record.flag("separate")
+    sensitive = frozenset(datum for datum in necessary + optional if data[datum].sensitive)
+    return Purpose(
+        name=name,
+        clause=record["clause"].clause(),
+        basis=basis,
+        operations=DEFAULT_OPERATIONS if operations is None else operations.terms(Operation),
+        necessary=necessary,
+        optional=optional,
+        separate=separate,
+        permission=None if permission is None else permission.word(),
+        active=record.flag("active"),
+        form=_form(record),
+        opt_out=record.flag("opt_out"),
+        protects_minors=record.flag("protects_minors"),
+        role_of=_roles(record.entries("recipients")),
+        without_consent=frozenset(necessary) - sensitive if basis is Basis.NECESSITY else frozenset(),
+        only_separately=frozenset(necessary + optional) if separate else sensitive,
+    )
+
+
+def _basis(field: Field) -> Basis:
+    basis = field.term(Basis)
+    if basis is Basis.EXEMPTION:
+        raise field.fault(
+            "an exemption is no basis of a purpose", "basis is necessity or consent; exemptions have a list"
+        )
+    return basis
+
+
+def _form(record: Record) -> Form:
+    field = record.get("form")
+    return Form.IDENTIFIABLE if field is None else field.term(Form)
+
+
+def _data_of(field: Field, data: Mapping[str, Datum]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    record = field.record(may=("necessary", "optional"))
+    if record.get("necessary") is None and record.get("optional") is None:
+        raise field.fault("neither necessary nor optional data are named", "write {optional: []} for none")
+    for part in ("necessary", "optional"):
+        listed = record.get(part)
+        for item in () if listed is None else listed.items():
+            if item.word() not in data:
+                raise item.fault(f"{item.word()} is not in the table of data", "add it there, or correct it")
+    necessary, optional = record.words("necessary"), record.words("optional")
+    both = [datum for datum in optional if datum in necessary]
+    if both:
+        raise field.fault(f"{both[0]} cannot be both necessary and optional")
+    return necessary, optional
+
+
+def _roles(entries: Mapping[str, Field]) -> dict[str, RecipientRole]:
+    roles: dict[str, RecipientRole] = {}
+    for role, field in entries.items():
+        try:
+            known = RecipientRole(role)
+        except ValueError:
+            raise field.fault(f"{role} is not a role of recipients", f"one of {', '.join(RecipientRole)}") from None
+        for item in field.items():
+            recipient = item.word()
+            if recipient in roles:
+                raise item.fault(f"{recipient} is named twice", "a recipient has one role in a purpose")
+            roles[recipient] = known
+    return roles
+
+
+def _exemption(code: str, field: Field) -> Exemption:
+    record = field.record(
+        needs=("clause", "title", "operations"),
+        may=("leaving", "guardian", "after_closure", "voided_by_objection"),
+    )
+    leaving = record.get("leaving")
+    operations = record["operations"].terms(Operation)
+    leaves = [operation for operation in operations if operation in LEAVING]
+    if leaves and leaving is None:
+        raise record["operations"].fault(f"{leaves[0]} leaves, and no clause says so", "name the clause in `leaving`")
+    return Exemption(
+        code=code,
+        clause=record["clause"].clause(),
+        leaving=None if leaving is None else leaving.clause(),
+        title=record["title"].text(),
+        operations=operations,
+        guardian=record.flag("guardian", default=True),
+        after_closure=record.flag("after_closure"),
+        voided_by_objection=record.flag("voided_by_objection"),
+    )
+
+
+def _clause_changes(top: Record) -> dict[str, ClauseChange]:
+    changes: dict[str, ClauseChange] = {}
+    for clause, field in top.entries("clause_changes").items():
+        changes[clause] = field.term(ClauseChange)
+    return changes
+
+
+__all__ = ["InvalidPolicy", "parse_policy"]

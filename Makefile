@@ -11,7 +11,8 @@ PYTHON := $(shell for name in python3.13 python3.12 python3.11 python3.14 python
 endif
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
-LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+UV ?= uv
+LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --custom-compile-command 'make lock' pyproject.toml requirements/build.in
 
 define setup
@@ -70,10 +71,10 @@ schemas:
 	@$(PYTEST) -q tests/contract/test_schemas.py
 
 .PHONY: lock
-lock: ## pin all dependencies anew (needs uv)
-	$(LOCK) --upgrade --extra service --extra kafka -o requirements/demo.lock
-	$(LOCK) --upgrade --extra service --extra kafka --extra dev -c requirements/demo.lock -o requirements/test.lock
-	$(LOCK) --upgrade --extra service --extra kafka --extra dev --extra bench -c requirements/test.lock -o requirements/bench.lock
+lock: ## pin all dependencies anew (needs uv); the widest first, so that all three agree
+	$(LOCK) --upgrade --extra service --extra kafka --extra dev --extra bench -o requirements/bench.lock
+	$(LOCK) --upgrade --extra service --extra kafka --extra dev -c requirements/bench.lock -o requirements/test.lock
+	$(LOCK) --upgrade --extra service --extra kafka -c requirements/bench.lock -o requirements/demo.lock
 
 .PHONY: clean
 clean: ## remove .venv and what tests and tools left

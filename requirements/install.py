@@ -23,6 +23,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCKS = ("demo", "test", "bench")  # each holds all of the one before
 LAST_LINES = 30
+SHOW_EACH_S = 5
 
 
 def main(name: str) -> int:
@@ -118,15 +119,16 @@ def pip(*arguments: str) -> None:
     options = ("--disable-pip-version-check", "--no-input", "--progress-bar", "off")
     command = [str(PYTHON), "-m", "pip", "install", *options, *arguments]
     lines: list[str] = []
-    seen, shown_at = 0, time.monotonic()
+    seen, shown_at, unpacking = 0, time.monotonic(), False
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             lines.append(line)
             seen += line.startswith(("Collecting", "Requirement already"))
-            if line.startswith("Installing"):
+            if line.startswith("Installing collected"):
+                unpacking = True
                 say("      all there; unpacking")
-            elif time.monotonic() - shown_at > 5:
+            elif not unpacking and time.monotonic() - shown_at > SHOW_EACH_S:
                 shown_at = time.monotonic()
                 say(f"      {seen} packages so far")
     if process.returncode:

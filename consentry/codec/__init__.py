@@ -7,7 +7,6 @@ stays, with its golden bytes, and readers know every version by its fingerprint.
 from consentry.codec.framing import record_hash
 from consentry.codec.rows import decode_row, decode_state_record, encode_row, encode_watermark
 from consentry.codec.wire import (
-    content_hash,
     decode_event,
     decode_log_record,
     decode_policy_record,
@@ -17,6 +16,7 @@ from consentry.codec.wire import (
     encode_policy_event,
     encode_quarantined,
 )
+from consentry.state.recent import content_hash
 
 __all__ = [
     "content_hash",

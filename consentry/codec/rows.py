@@ -188,8 +188,8 @@ def _acts_of(row: dict[str, Any]) -> tuple[Act, ...]:
     acts = []
     texts = _Texts(row["act_texts"])
     for (
-        event_id, status, role, expression, operations, policy_version, occurred_at, recorded_at, offset, valid_until,
-        data, recipients,
+        event_id, status, role, expression, operations, policy_version, occurred_at, recorded_at, offset,
+        valid_until, data, recipients,
     ) in _ACT.iter_unpack(row["acts"]):  # fmt: skip
         actor_id, purpose = texts.take(2)
         acts.append(

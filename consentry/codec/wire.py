@@ -1,6 +1,5 @@
 """Events, geneses, policy events and quarantined records: structs to Avro and back."""
 
-import hashlib
 from collections.abc import Callable
 from typing import Any, get_args
 from uuid import UUID
@@ -114,12 +113,3 @@ def decode_quarantined(value: bytes | None) -> QuarantinedRecord:
     """A record of consent-quarantine. Raises UndecodableRecord."""
     record: QuarantinedRecord = _decode_quarantined(value)
     return record
-
-
-def content_hash(event: AnySubjectEvent) -> bytes:
-    """Eight bytes that tell whether two events of one id say the same.
-
-    What intake adds for itself, and differs when the same event is sent again, does not count.
-    """
-    same = msgspec.structs.replace(event, sent_at=None, skew_ms=0, occurred_at=event.occurred_at + event.skew_ms)
-    return hashlib.blake2b(encode_event(same), digest_size=8).digest()

@@ -1,0 +1,213 @@
+"""What a row keeps of acts: asked, deferred, and the grants that the person can have known enough to give."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from consentry.events import Cells, ConsentDeferred, ConsentGiven, ConsentReaffirmed, ConsentRequested
+from consentry.state.blocks import block_of, meet, without_block, without_scope
+from consentry.state.row import MAX_CELLS, Act, CellBlock, Mark, Scope, SubjectState
+from consentry.terms import Cell, Expression, Status
+
+FUTURE_TOLERANCE_MS = 300_000
+"""what loosens has no effect when its clock is further ahead of the log's than this"""
+_STRONGEST_FIRST = (Expression.SEPARATE, Expression.EXPRESSED, Expression.IMPLIED)
+
+Acts = tuple[Act, ...]
+Blocks = tuple[CellBlock, ...]
+
+
+def with_ask(
+    state: SubjectState,
+    event: ConsentRequested | ConsentDeferred,
+    status: Status,
+    recorded_at: int,
+    offset: int,
+) -> Acts:
+    """The acts after a question, or an answer put off: of these the last for each cell, whoever asked."""
+    block = block_of(event)
+    if block.size > MAX_CELLS:
+        return state.acts
+    acts: list[Act] = []
+    for act in state.acts:
+        if act.status is Status.GIVEN:
+            acts.append(act)
+        else:
+            acts.extend(_with_blocks(act, without_block(act.block, block)))
+    acts.append(_act_of(event, status, None, None, block, recorded_at, offset))
+    return _within_limit(tuple(acts), state.acts)
+
+
+def with_grant(state: SubjectState, event: ConsentGiven, recorded_at: int, offset: int) -> Acts:
+    """The acts after a grant, cell by cell: the same object where it has effect on none."""
+    known = known_cells(state, event, block_of(event), recorded_at)
+    if not known:
+        return state.acts
+    return _within_limit(
+        _with_grant_of(state.acts, state.marks, event, event.expression, known, recorded_at, offset),
+        state.acts,
+    )
+
+
+def with_reaffirmation(state: SubjectState, event: ConsentReaffirmed, recorded_at: int, offset: int) -> Acts:
+    """The acts after the person renewed what that person had granted and nothing had stopped since.
+
+    Each cell takes the strongest expression that stands there. A grant that was withdrawn is no longer there
+    to renew: it takes a new one.
+    """
+    acts = state.acts
+    remaining = known_cells(state, event, block_of(event), recorded_at)
+    for expression in _STRONGEST_FIRST:
+        if not remaining:
+            break
+        renewed = _standing(state, event, expression, remaining)
+        if renewed:
+            acts = _with_grant_of(acts, state.marks, event, expression, renewed, recorded_at, offset)
+            remaining = _minus(remaining, renewed)
+    return acts
+
+
+def known_cells(
+    state: SubjectState, event: ConsentGiven | ConsentReaffirmed, block: CellBlock, recorded_at: int
+) -> Blocks:
+    """The part of `block` of whose every tightening the person can have known.
+
+    By `expected_position`: that of the row's last tightening, or not; without one, by time.
+    """
+    if event.occurred_at > recorded_at + FUTURE_TOLERANCE_MS:
+        return ()
+    if block.size > MAX_CELLS:
+        return ()
+    known: Blocks = (block,)
+    if event.expected_position is not None:
+        if event.expected_position == str(state.tightened_position):
+            return known
+        unknown_from = -1
+    else:
+        unknown_from = min(event.occurred_at, recorded_at)
+    for mark in state.marks:
+        if mark.recorded_at >= unknown_from:
+            known = _without_scopes(known, (mark.scope,))
+    for opt_out in (*state.opt_outs, *state.lifted_opt_outs):
+        if opt_out.recorded_at >= unknown_from and opt_out.purpose == block.purpose:
+            return ()
+    return known
+
+
+def _with_grant_of(
+    acts: Acts,
+    marks: tuple[Mark, ...],
+    event: ConsentGiven | ConsentReaffirmed,
+    expression: Expression,
+    blocks: Blocks,
+    recorded_at: int,
+    offset: int,
+) -> Acts:
+    """Of two grants of a cell by one actor in one expression the later by its clock stands; a tie: the last."""
+    occurred_at = min(event.occurred_at, recorded_at)
+
+    def is_rival(act: Act) -> bool:
+        return (
+            act.expression is expression
+            and act.block.purpose == event.purpose
+            and act.actor_id == event.actor.id
+            and act.actor_role is event.actor.role
+        )
+
+    for act in acts:
+        if is_rival(act) and act.occurred_at > occurred_at:
+            blocks = _minus(blocks, _unstopped(act, marks))
+    if not blocks:
+        return acts
+    kept: list[Act] = []
+    for act in acts:
+        if is_rival(act):
+            kept.extend(_with_blocks(act, _minus((act.block,), blocks)))
+        else:
+            kept.append(act)
+    until = event.valid_until
+    for block in blocks:
+        kept.append(_act_of(event, Status.GIVEN, expression, until, block, recorded_at, offset))
+    return tuple(kept)
+
+
+def _standing(state: SubjectState, event: ConsentReaffirmed, expression: Expression, blocks: Blocks) -> Blocks:
+    """The part of `blocks` that the actor granted in this expression, and that nothing has stopped since."""
+    return tuple(
+        common
+        for act in state.acts
+        if act.expression is expression and act.actor_id == event.actor.id and act.actor_role is event.actor.role
+        for standing in _unstopped(act, state.marks)
+        for block in blocks
+        if (common := meet(block, standing)) is not None
+    )
+
+
+def _unstopped(act: Act, marks: tuple[Mark, ...]) -> Blocks:
+    return _without_scopes((act.block,), (mark.scope for mark in marks if mark.offset > act.offset))
+
+
+def _without_scopes(blocks: Blocks, scopes: Iterable[Scope]) -> Blocks:
+    for scope in scopes:
+        blocks = tuple([piece for block in blocks for piece in without_scope(block, scope)])
+    return blocks
+
+
+def _minus(blocks: Blocks, others: Blocks) -> Blocks:
+    for other in others:
+        blocks = tuple([piece for block in blocks for piece in without_block(block, other)])
+    return blocks
+
+
+def _with_blocks(act: Act, blocks: Blocks) -> list[Act]:
+    """The act for what remains of its cells."""
+    if len(blocks) == 1 and blocks[0] is act.block:
+        return [act]
+    return [msgspec.structs.replace(act, block=block) for block in blocks]
+
+
+def _act_of(
+    event: ConsentRequested | ConsentDeferred | ConsentGiven | ConsentReaffirmed,
+    status: Status,
+    expression: Expression | None,
+    valid_until: int | None,
+    block: CellBlock,
+    recorded_at: int,
+    offset: int,
+) -> Act:
+    return Act(
+        event_id=event.event_id.bytes,
+        status=status,
+        actor_role=event.actor.role,
+        actor_id=event.actor.id,
+        expression=expression,
+        policy_version=event.policy_version,
+        occurred_at=min(event.occurred_at, recorded_at),
+        recorded_at=recorded_at,
+        offset=offset,
+        valid_until=valid_until,
+        block=block,
+    )
+
+
+def _within_limit(acts: Acts, former: Acts) -> Acts:
+    """A grant or a question beyond a subject's 512 cells has no effect; intake refuses it before."""
+    return former if _beyond_limit([act.block for act in acts]) else acts
+
+
+def has_room(state: SubjectState, event: Cells) -> bool:
+    """Whether the row can take the cells of `event`: a subject has 512 at the most."""
+    return not _beyond_limit([block_of(event), *(act.block for act in state.acts)])
+
+
+def _beyond_limit(blocks: list[CellBlock]) -> bool:
+    if sum([block.size for block in blocks]) <= MAX_CELLS:
+        return False
+    cells: set[Cell] = set()
+    for block in blocks:
+        if block.size > MAX_CELLS:
+            return True
+        cells.update(block.cells())
+        if len(cells) > MAX_CELLS:
+            return True
+    return False

@@ -1,0 +1,121 @@
+"""What a row keeps of tightenings: marks, and how their number stays bounded without any being lost."""
+
+from itertools import combinations
+
+from consentry.events import Scoped
+from consentry.state.blocks import join, scope_of, within
+from consentry.state.row import MAX_MARKS, Mark, Scope
+from consentry.terms import Status
+
+MAX_SCOPE_TEXT = 2_048
+"""characters of the words in one mark's data or recipients; a longer list is widened to every one"""
+
+Marks = tuple[Mark, ...]
+
+
+def mark_of(event: Scoped, status: Status, recorded_at: int, offset: int, scene: str = "") -> Mark:
+    return Mark(
+        event_id=event.event_id.bytes,
+        status=status,
+        actor_role=event.actor.role,
+        actor_id=event.actor.id,
+        occurred_at=min(event.occurred_at, recorded_at),
+        recorded_at=recorded_at,
+        offset=offset,
+        scene=scene,
+        scope=_bounded(scope_of(event)),
+    )
+
+
+def _bounded(scope: Scope) -> Scope:
+    """A row has a size: what would burst it covers everything instead."""
+    if _text_of(scope.data) <= MAX_SCOPE_TEXT and _text_of(scope.recipients) <= MAX_SCOPE_TEXT:
+        return scope
+    return Scope(
+        scope.purpose,
+        scope.operations,
+        scope.data if _text_of(scope.data) <= MAX_SCOPE_TEXT else (),
+        scope.recipients if _text_of(scope.recipients) <= MAX_SCOPE_TEXT else (),
+    )
+
+
+def _text_of(words: tuple[str, ...]) -> int:
+    return sum(map(len, words)) + len(words)
+
+
+def with_mark(marks: Marks, mark: Mark) -> Marks | None:
+    """The marks with a later one, which may cover former ones of its status, actor and scene.
+
+    Beyond 64 two of one status and actor are widened into one. None where there are no two, and so no room.
+    """
+    marks = (*_not_covered_by(marks, mark), mark)
+    while len(marks) > MAX_MARKS:
+        widened = _with_two_widened(marks)
+        if widened is None:
+            return None
+        marks = widened
+    return marks
+
+
+def _not_covered_by(marks: Marks, later: Mark) -> list[Mark]:
+    return [
+        mark
+        for mark in marks
+        if mark.status is not later.status
+        or mark.actor_id != later.actor_id
+        or mark.actor_role is not later.actor_role
+        or mark.scene != later.scene
+        or mark.offset > later.offset
+        or not within(mark.scope, later.scope)
+    ]
+
+
+def _with_two_widened(marks: Marks) -> Marks | None:
+    pairs = [
+        (earlier, later)
+        for earlier, later in combinations(marks, 2)
+        if earlier.status is later.status
+        and earlier.actor_role is later.actor_role
+        and earlier.actor_id == later.actor_id
+    ]
+    if not pairs:
+        return None
+    earlier, later = min(pairs, key=_loss)
+    joined = _joined(earlier, later)
+    rest = tuple([mark for mark in marks if mark is not earlier and mark is not later])
+    place = sum(mark.offset < joined.offset for mark in rest)
+    return (*_not_covered_by(rest[:place], joined), joined, *rest[place:])
+
+
+def _joined(earlier: Mark, later: Mark) -> Mark:
+    """One mark for two: it covers both, and stands where the later one stood."""
+    return Mark(
+        event_id=later.event_id,
+        status=later.status,
+        actor_role=later.actor_role,
+        actor_id=later.actor_id,
+        occurred_at=max(earlier.occurred_at, later.occurred_at),
+        recorded_at=max(earlier.recorded_at, later.recorded_at),
+        offset=later.offset,
+        # a refusal without a scene counts for every scene
+        scene=later.scene if earlier.scene == later.scene else "",
+        scope=_bounded(join(earlier.scope, later.scope)),
+    )
+
+
+def _loss(pair: tuple[Mark, Mark]) -> tuple[int, int, int, int]:
+    """How much more than the two their joining would cover, roughly; of equals the earliest pair."""
+    earlier, later = pair
+    joined = join(earlier.scope, later.scope)
+    opened = sum(
+        bool(part) and not whole
+        for scope in (earlier.scope, later.scope)
+        for part, whole in (
+            (scope.purpose, joined.purpose),
+            (scope.operations, joined.operations),
+            (scope.data, joined.data),
+            (scope.recipients, joined.recipients),
+        )
+    )
+    words = len(joined.operations) + len(joined.data) + len(joined.recipients)
+    return opened, words, earlier.offset, later.offset

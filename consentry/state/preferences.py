@@ -1,0 +1,120 @@
+"""What a row keeps of opt-outs and of the permissions of the operating system."""
+
+import msgspec
+
+from consentry.events import PermissionObserved, PreferenceSet
+from consentry.state.grants import FUTURE_TOLERANCE_MS
+from consentry.state.row import OptOut, Permission, SubjectState
+from consentry.terms import PermissionState
+
+EVERY_DEVICE = ""
+
+Permissions = tuple[Permission, ...]
+
+
+def with_opt_out(state: SubjectState, event: PreferenceSet, recorded_at: int, offset: int) -> SubjectState:
+    """The row with an opt-out: one for each purpose and who set it."""
+    opt_out = OptOut(
+        event_id=event.event_id.bytes,
+        purpose=event.purpose,
+        actor_role=event.actor.role,
+        actor_id=event.actor.id,
+        recorded_at=recorded_at,
+        offset=offset,
+    )
+    return msgspec.structs.replace(
+        state,
+        opt_outs=(*_of_others(state.opt_outs, event), opt_out),
+        lifted_opt_outs=_of_others(state.lifted_opt_outs, event),
+    )
+
+
+def without_opt_out(state: SubjectState, event: PreferenceSet, recorded_at: int) -> SubjectState:
+    """The row without what this actor had objected to, if the person can have known of that objection."""
+    standing = [opt_out for opt_out in state.opt_outs if _is_own(opt_out, event)]
+    if not standing or event.occurred_at > recorded_at + FUTURE_TOLERANCE_MS:
+        return state
+    if event.expected_position is not None:
+        known = event.expected_position == str(state.tightened_position)
+    else:
+        known = min(event.occurred_at, recorded_at) > standing[0].recorded_at
+    if not known:
+        return state
+    return msgspec.structs.replace(
+        state,
+        opt_outs=_of_others(state.opt_outs, event),
+        lifted_opt_outs=(*state.lifted_opt_outs, *standing),
+    )
+
+
+def _is_own(opt_out: OptOut, event: PreferenceSet) -> bool:
+    return (
+        opt_out.purpose == event.purpose
+        and opt_out.actor_id == event.actor.id
+        and opt_out.actor_role is event.actor.role
+    )
+
+
+def _of_others(opt_outs: tuple[OptOut, ...], event: PreferenceSet) -> tuple[OptOut, ...]:
+    return tuple([opt_out for opt_out in opt_outs if not _is_own(opt_out, event)])
+
+
+def with_permission(permissions: Permissions, event: PermissionObserved, recorded_at: int, offset: int) -> Permissions:
+    """The permissions as now seen: the same object where the observation has no effect."""
+    seen = Permission(
+        event_id=event.event_id.bytes,
+        name=event.permission,
+        device=event.device or EVERY_DEVICE,
+        state=event.state,
+        recorded_at=recorded_at,
+        offset=offset,
+    )
+    if seen.state is PermissionState.ON:
+        return _switched_on(permissions, seen, event.occurred_at)
+    return _switched_off(permissions, seen)
+
+
+def _switched_off(permissions: Permissions, seen: Permission) -> Permissions:
+    """Off for its device; said without a device, for each that is known and for those that come later."""
+    if seen.device == EVERY_DEVICE:
+        off = [
+            msgspec.structs.replace(seen, device=former.device) if former.name == seen.name else former
+            for former in permissions
+            if former.name != seen.name or former.device != EVERY_DEVICE
+        ]
+        return (*off, seen)
+    return (*_but(permissions, seen), seen)
+
+
+def _switched_on(permissions: Permissions, seen: Permission, occurred_at: int) -> Permissions:
+    """On for its device, if seen after each off that speaks for it was recorded.
+
+    Said without a device it speaks only where no device is known.
+    """
+    if occurred_at > seen.recorded_at + FUTURE_TOLERANCE_MS:
+        return permissions
+    seen_at = min(occurred_at, seen.recorded_at)
+    for former in permissions:
+        if former.name != seen.name:
+            continue
+        if seen.device == EVERY_DEVICE and former.device != EVERY_DEVICE:
+            return permissions
+        speaks_for_it = former.device in (seen.device, EVERY_DEVICE)
+        if speaks_for_it and former.state is not PermissionState.ON and seen_at <= former.recorded_at:
+            return permissions
+    return (*_but(permissions, seen), seen)
+
+
+def _but(permissions: Permissions, seen: Permission) -> Permissions:
+    """Without the former word on this device; an on that named no device ends with the first device known."""
+    return tuple(
+        [
+            former
+            for former in permissions
+            if former.name != seen.name
+            or (
+                former.device != seen.device
+                and not (former.device == EVERY_DEVICE and former.state is PermissionState.ON)
+            )
+        ]
+    )

@@ -1,0 +1,257 @@
+"""take_in: from what a caller sent to what may stand in the log. Pure: the clock, ids and rows are arguments."""
+
+from collections.abc import Callable, Iterator, Sequence
+from uuid import UUID
+
+import msgspec
+
+from consentry.codec import encode_event
+from consentry.errors import Unavailable
+from consentry.events import (
+    AnySubjectEvent,
+    ConsentDeferred,
+    ConsentGiven,
+    ConsentReaffirmed,
+    ConsentRequested,
+    Genesis,
+    GuardianLinked,
+    GuardianUnlinked,
+    GuardianVerified,
+    PreferenceSet,
+    QuarantineReleased,
+)
+from consentry.intake.bearing import Bearing, bearing_of
+from consentry.intake.cells import completed
+from consentry.intake.faults import Fault, refusal
+from consentry.intake.naming import faults_of_actor, idempotent_id, with_stored_ids
+from consentry.intake.roles import Caller, faults_of_authority
+from consentry.intake.shape import fault_of_clock, faults_of_shape
+from consentry.intake.subjects import fault_of_subject
+from consentry.intake.submission import Submission
+from consentry.partition import partition_of
+from consentry.policy import Policies, Policy
+from consentry.settings import Settings
+from consentry.state.direction import tightens
+from consentry.state.grants import has_room
+from consentry.state.recent import Repeat, content_hash, repeat_of
+from consentry.state.row import SubjectState
+from consentry.terms import Position
+
+RowOf = Callable[[str], SubjectState | None]
+"""A subject, as the log names it -> its row as far as it is known; None: nothing is known of it."""
+_POSITION_BYTES = 64
+"""room for an expected_position that is filled in last"""
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """An event that may be appended to the log, as it will stand there."""
+
+    event: AnySubjectEvent
+    after: int | None = None
+    """the place, in the same list, of the tightening that the person has seen: its position is filled in"""
+
+    def with_position(self, position: Position) -> AnySubjectEvent:
+        """The event, having seen the tightening at `position`."""
+        assert isinstance(self.event, ConsentGiven | ConsentReaffirmed | PreferenceSet)
+        return msgspec.structs.replace(self.event, expected_position=str(position))
+
+
+class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
+    """What an event is measured by."""
+
+    caller: Caller
+    policies: Policies
+    identity: Genesis
+    settings: Settings
+    now: int
+    row_of: RowOf
+
+
+def no_rows(_subject: str) -> None:
+    """Where no row is at hand: `fold` weighs what intake could not see."""
+
+
+def take_in(
+    submissions: Sequence[Submission],
+    *,
+    caller: Caller,
+    policies: Policies,
+    identity: Genesis,
+    settings: Settings,
+    now: int,
+    new_id: Callable[[], UUID],
+    key: str | None = None,
+    row_of: RowOf = no_rows,
+) -> tuple[Accepted, ...]:
+    """All of `submissions` as they may stand in the log, in order; or none of them.
+
+    `key` is an Idempotency-Key. Raises InvalidEvent with a problem for each fault of each item, and Unavailable
+    while no policy is in force.
+    """
+    by = Circumstances(caller=caller, policies=policies, identity=identity, settings=settings, now=now, row_of=row_of)
+    policy = policies.in_force(now)
+    if policy is None:
+        raise Unavailable("no policy is in force", remedy="publish one: consentry policy publish")
+    taken: list[AnySubjectEvent] = []
+    faults: list[Fault] = []
+    for index, submission in enumerate(submissions):
+        event = submission.event
+        if not submission.is_named:
+            place = index if submission.place else None
+            event_id = new_id() if key is None else idempotent_id(caller.name, key, place)
+            event = msgspec.structs.replace(event, event_id=event_id)
+        event, found = _take(event, policy, by)
+        taken.append(event)
+        faults += [fault.within(submission.place) for fault in found]
+    faults += _faults_of_repetition(submissions, taken)
+    if faults:
+        raise refusal(faults)
+    return _in_sequence(taken, by)
+
+
+def _take(event: AnySubjectEvent, policy: Policy, by: Circumstances) -> tuple[AnySubjectEvent, list[Fault]]:
+    """One event on its way, and what is wrong with it: each stage needs what those before it have made sure of."""
+    for stage in (_faults_of_sender, _faults_of_form):
+        faults = list(stage(event, by))
+        if faults:
+            return event, faults
+    event = _with_corrected_clock(event, by.now)
+    event = msgspec.structs.replace(with_stored_ids(event, by.settings), producer=by.caller.name, sent_at=None)
+    event, faults = completed(event, by.policies, policy, by.now)
+    if not faults:
+        faults = [*_faults_of_time(event, by), *_faults_of_row(event, by), *_faults_of_size(event, by)]
+    return event, faults
+
+
+def _faults_of_sender(event: AnySubjectEvent, by: Circumstances) -> Iterator[Fault]:
+    yield from faults_of_authority(event, by.caller)
+    if event.producer not in ("", by.caller.name):
+        yield Fault(
+            where="/producer",
+            what="the producer is who authenticated, and that is another",
+            remedy="leave it out",
+            status=403,
+            code="ROLE_NOT_ALLOWED",
+        )
+
+
+def _faults_of_form(event: AnySubjectEvent, by: Circumstances) -> Iterator[Fault]:
+    malformed = False
+    for fault in faults_of_shape(event, by.settings, by.now):
+        malformed = True
+        yield fault
+    if malformed:
+        return
+    kinds = {kind for revision in by.policies.revisions for kind in revision.policy.subject_types}
+    unknown = fault_of_subject(event.subject, by.settings, kinds)
+    if unknown is not None:
+        yield Fault(where="/subject", what=unknown)
+    if isinstance(event, GuardianLinked | GuardianVerified | GuardianUnlinked):
+        unknown = fault_of_subject(event.guardian, by.settings, kinds)
+        if unknown is not None:
+            yield Fault(where="/guardian", what=unknown)
+    yield from faults_of_actor(event, by.settings)
+    approver = getattr(event, "approver", None)
+    if approver is not None and approver in (by.caller.name, event.actor.id):
+        yield Fault(where="/approver", what="a second person approves, not who acts or sends")
+
+
+def _with_corrected_clock(event: AnySubjectEvent, now: int) -> AnySubjectEvent:
+    """Where the caller's clock is ahead, the event happened that much earlier. Never forward."""
+    if event.sent_at is None or event.sent_at <= now:
+        return event
+    skew_ms = event.sent_at - now
+    # a tightening is never lost to its clock, however wrong
+    skew_ms = min(skew_ms, event.occurred_at - 1)
+    return msgspec.structs.replace(event, occurred_at=event.occurred_at - skew_ms, skew_ms=skew_ms)
+
+
+def _faults_of_time(event: AnySubjectEvent, by: Circumstances) -> Iterator[Fault]:
+    fault = fault_of_clock(event, by.settings, by.now)
+    if fault is not None:
+        yield fault
+    expected = getattr(event, "expected_position", None)
+    if expected is None:
+        return
+    position = Position.parse(expected)
+    if position.epoch != by.identity.epoch:
+        yield Fault(
+            where="/expected_position",
+            what=f"the log is in epoch {by.identity.epoch}",
+            remedy="read the state again, and show the person what it says",
+            status=409,
+            code="OTHER_EPOCH",
+        )
+    elif position.partition != partition_of(event.subject, by.identity.partitions):
+        yield Fault(where="/expected_position", what="this subject's events lie in another partition")
+
+
+def _faults_of_row(event: AnySubjectEvent, by: Circumstances) -> Iterator[Fault]:
+    row = by.row_of(event.subject)
+    if row is None:
+        return
+    repeat = repeat_of(row.recent, event.event_id.bytes, content_hash(event))
+    if repeat is Repeat.SAME:
+        return  # safe to repeat, whatever came after it
+    if repeat is Repeat.OTHER_CONTENT:
+        yield _conflict("/event_id", "this event is known and says something else", "EVENT_ID_CONFLICT")
+    closed = row.closed_at is not None or row.erased_at is not None
+    if closed and bearing_of(event) is Bearing.LOOSENS:
+        yield _conflict("/subject", "the account is closed, for good", "SUBJECT_CLOSED")
+    if isinstance(event, QuarantineReleased) and event.position not in row.quarantined:
+        yield _conflict("/position", "no record of this position is quarantined", "NOT_QUARANTINED")
+    if isinstance(event, ConsentGiven | ConsentReaffirmed | ConsentRequested | ConsentDeferred) and not has_room(
+        row, event
+    ):
+        what = "with it the subject would have more cells than a row holds"
+        yield Fault(where="", what=what, remedy="name fewer operations, data or recipients", code="ROW_LIMIT")
+
+
+def _conflict(where: str, what: str, code: str) -> Fault:
+    return Fault(where=where, what=what, status=409, code=code)
+
+
+def _faults_of_size(event: AnySubjectEvent, by: Circumstances) -> Iterator[Fault]:
+    size = len(encode_event(event)) + _POSITION_BYTES
+    if size > by.settings.max_event_bytes:
+        remedy = f"at the most {by.settings.max_event_bytes}"
+        yield Fault(where="", what=f"the event has {size} bytes", remedy=remedy, code="EVENT_TOO_LARGE")
+
+
+def _faults_of_repetition(submissions: Sequence[Submission], taken: Sequence[AnySubjectEvent]) -> Iterator[Fault]:
+    """One list says each event once."""
+    seen: set[UUID] = set()
+    for submission, event in zip(submissions, taken, strict=True):
+        if event.event_id in seen:
+            yield Fault(where=f"{submission.place}/event_id", what="the list holds this event_id twice")
+        seen.add(event.event_id)
+
+
+def _in_sequence(events: Sequence[AnySubjectEvent], by: Circumstances) -> tuple[Accepted, ...]:
+    """In one list, what loosens has seen what the same actor tightens before it."""
+    last: dict[tuple[str, str, str], int] = {}
+    accepted: list[Accepted] = []
+    for index, event in enumerate(events):
+        who = (event.subject, event.actor.role, event.actor.id)
+        if tightens(event):
+            last[who] = index
+        seen = last.get(who)
+        fills = (
+            seen is not None
+            and isinstance(event, ConsentGiven | ConsentReaffirmed | PreferenceSet)
+            and bearing_of(event) is Bearing.LOOSENS
+            and _has_seen_the_row(event, by.row_of(event.subject))
+        )
+        accepted.append(Accepted(event, seen if fills else None))
+    return tuple(accepted)
+
+
+def _has_seen_the_row(event: ConsentGiven | ConsentReaffirmed | PreferenceSet, row: SubjectState | None) -> bool:
+    """Whether the person knew of what was tightened before the list: a list must not wave it aside."""
+    if row is None or row.tightened_position is None:
+        return event.expected_position is None
+    if event.expected_position is not None:
+        return event.expected_position == str(row.tightened_position)
+    stopped_at = [mark.recorded_at for mark in row.marks]
+    stopped_at += [opt_out.recorded_at for opt_out in (*row.opt_outs, *row.lifted_opt_outs)]
+    return all(event.occurred_at > recorded_at for recorded_at in stopped_at)

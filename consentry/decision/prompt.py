@@ -1,0 +1,25 @@
+"""May the person be asked now? Pure. Whoever is in doubt does not ask."""
+
+from consentry.decision.answer import Prompt
+from consentry.state.row import SubjectState
+from consentry.terms import Status
+
+NOT_NOW = Prompt(may_ask=False)
+NOW = Prompt(may_ask=True)
+
+
+def refused_at(row: SubjectState, purpose: str) -> int | None:
+    """When the last refusal of the purpose was recorded, in whatever scene and of whichever of its cells."""
+    last: int | None = None
+    for mark in row.marks:
+        if mark.status is Status.REFUSED and mark.scope.purpose in ("", purpose):
+            last = mark.recorded_at if last is None else max(last, mark.recorded_at)
+    return last
+
+
+def prompt_of(row: SubjectState | None, purpose: str, cooldown_ms: int, now: int) -> Prompt:
+    """For a purpose that needs a consent which is not given. Source: `prompt_cooldown` of the policy."""
+    last = None if row is None else refused_at(row, purpose)
+    if last is None or now >= last + cooldown_ms:
+        return NOW
+    return Prompt(may_ask=False, ask_after=last + cooldown_ms)

@@ -86,6 +86,11 @@ def _folded(state: SubjectState, event: AnySubjectEvent, recorded_at: int) -> Su
     match event:
         case ConsentGiven() | ConsentReaffirmed():
             return _granted(state, event, recorded_at)
+        case (
+            IdentityLinked() | DataCollected() | RightsRequested() | RightsResolved()
+            | PolicyAccepted() | ObligationFulfilled()
+        ):  # fmt: skip
+            return state
         case ConsentRequested() | ConsentDeferred():
             status = Status.REQUESTED if isinstance(event, ConsentRequested) else Status.DEFERRED
             return _replace(state, acts=with_ask(state, event, status, recorded_at, offset))
@@ -106,11 +111,6 @@ def _folded(state: SubjectState, event: AnySubjectEvent, recorded_at: int) -> Su
             | ExemptionInvoked() | ExemptionEnded()
         ):  # fmt: skip
             return _uninterpreted(state, event)
-        case (
-            IdentityLinked() | DataCollected() | RightsRequested() | RightsResolved()
-            | PolicyAccepted() | ObligationFulfilled()
-        ):  # fmt: skip
-            return state
         case other:
             assert_never(other)
 

@@ -105,39 +105,40 @@ def _with_grant_of(
 ) -> Acts:
     """Of two grants of a cell by one actor in one expression the later by its clock stands; a tie: the last."""
     occurred_at = min(event.occurred_at, recorded_at)
-
-    def is_rival(act: Act) -> bool:
-        return (
-            act.expression is expression
-            and act.block.purpose == event.purpose
-            and act.actor_id == event.actor.id
-            and act.actor_role is event.actor.role
-        )
-
-    for act in acts:
-        if is_rival(act) and act.occurred_at > occurred_at:
-            blocks = _minus(blocks, _unstopped(act, marks))
+    rivals = _own_grants(acts, event, expression)
+    for place in rivals:
+        if acts[place].occurred_at > occurred_at:
+            blocks = _minus(blocks, _unstopped(acts[place], marks))
     if not blocks:
         return acts
-    kept: list[Act] = []
-    for act in acts:
-        if is_rival(act):
-            kept.extend(_with_blocks(act, _minus((act.block,), blocks)))
-        else:
-            kept.append(act)
+    kept = list(acts)
+    for place in reversed(rivals):
+        kept[place : place + 1] = _with_blocks(acts[place], _minus((acts[place].block,), blocks))
     until = event.valid_until
     for block in blocks:
         kept.append(_act_of(event, Status.GIVEN, expression, until, block, recorded_at, offset))
     return tuple(kept)
 
 
+def _own_grants(acts: Acts, event: ConsentGiven | ConsentReaffirmed, expression: Expression) -> list[int]:
+    """Where the grants stand that this actor gave for this purpose in this expression."""
+    purpose, actor = event.purpose, event.actor
+    return [
+        place
+        for place, act in enumerate(acts)
+        if act.expression is expression
+        and act.block.purpose == purpose
+        and act.actor_id == actor.id
+        and act.actor_role is actor.role
+    ]
+
+
 def _standing(state: SubjectState, event: ConsentReaffirmed, expression: Expression, blocks: Blocks) -> Blocks:
     """The part of `blocks` that the actor granted in this expression, and that nothing has stopped since."""
     return tuple(
         common
-        for act in state.acts
-        if act.expression is expression and act.actor_id == event.actor.id and act.actor_role is event.actor.role
-        for standing in _unstopped(act, state.marks)
+        for place in _own_grants(state.acts, event, expression)
+        for standing in _unstopped(state.acts[place], state.marks)
         for block in blocks
         if (common := meet(block, standing)) is not None
     )
@@ -201,7 +202,7 @@ def has_room(state: SubjectState, event: Cells) -> bool:
 
 
 def _beyond_limit(blocks: list[CellBlock]) -> bool:
-    if sum([block.size for block in blocks]) <= MAX_CELLS:
+    if sum([len(block.operations) * len(block.data) * (len(block.recipients) or 1) for block in blocks]) <= MAX_CELLS:
         return False
     cells: set[Cell] = set()
     for block in blocks:

@@ -5,7 +5,7 @@ from enum import Enum
 
 import msgspec
 
-from consentry.events import AnySubjectEvent
+from consentry.events import AnySubjectEvent, ConsentGiven, ConsentReaffirmed, PreferenceSet
 from consentry.state.row import RECENT_ENTRY_BYTES, RECENT_EVENTS
 
 _ID_BYTES = 16
@@ -29,7 +29,7 @@ def content_hash(event: AnySubjectEvent) -> bytes:
     """
     if event.skew_ms or event.sent_at is not None:
         event = msgspec.structs.replace(event, sent_at=None, skew_ms=0, occurred_at=event.occurred_at + event.skew_ms)
-    if getattr(event, "expected_position", None) is not None:
+    if isinstance(event, (ConsentGiven, ConsentReaffirmed, PreferenceSet)) and event.expected_position is not None:
         event = msgspec.structs.replace(event, expected_position=None)
     return hashlib.blake2b(_encode(event), digest_size=_HASH_BYTES).digest()
 

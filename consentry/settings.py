@@ -38,25 +38,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker_id: str = ""
     """static membership: a restarted worker gets its partitions back without waiting; unique for each worker"""
     session_timeout_ms: int = 10_000
+    """how long a worker may be silent before its partitions go to another"""
     heartbeat_interval_ms: int = 250
     """how often an owner says how far it has folded; a reader's freshness rests on it"""
     transaction_timeout_ms: int = 20_000
+    """how long a transaction that its owner left open may hold readers back"""
     restore_timeout_ms: int = 120_000
+    """how long reading all rows at a start or take-over may take"""
     batch_records: int = 5_000
     """at the most so many records are folded in one transaction"""
     intake_producers: str = ""
     """comma-separated names of the producers whose consent-intake.<name> topics this worker reads"""
     # query node
     http_host: str = "127.0.0.1"
+    """the address that a query node listens on"""
     http_port: int = 8480
+    """its port; 0: a free one"""
+    node_url: str = ""
+    """where the commands that ask a query node find it; empty: http_host and http_port of this machine"""
+    bearer_token: Secret = Secret("")
+    """what those commands show to it; made by `consentry token create`"""
     token_file: str = ""
     """hashed bearer tokens with their roles; without it only the demo serves, on loopback"""
     acknowledge_timeout_ms: int = 10_000
+    """how long Kafka may take to answer or to acknowledge a write"""
     visible_timeout_ms: int = 2_000
     """how long a check with min_position, or an event with `wait`, may wait to become visible"""
     clock_tolerance_ms: int = 1_000
     """a node whose clock is further behind the broker's than this allows nothing"""
     max_body_bytes: int = 1_048_576
+    """of an HTTP request"""
     max_batch: int = 500
     """events in one list, evaluations in one request"""
     max_json_depth: int = 32
@@ -67,10 +78,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """open connections to a query node; one more is answered 503"""
     shutdown_timeout_ms: int = 5_000
     """how long requests in flight may take once a query node is told to stop"""
+    max_unacknowledged: int = 2_000
+    """events that a writer of the log may have sent and not seen acknowledged; the next one waits"""
     remembered_requests: int = 10_000
     """answers to events that a query node keeps, so that the same request again is not a second record"""
     # events
     max_event_bytes: int = 65_536
+    """of one event, encoded"""
     max_text: int = 512
     """characters of a reason, a method, a legal reference"""
     max_names: int = 32
@@ -81,6 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data_dir: str = ""
     """of the local broker; empty: a temporary directory"""
     log_level: str = "info"
+    """debug, info, warning or error"""
 
     def topic(self, name: str) -> str:
         """The name of a topic of ours on this cluster, with the prefix."""

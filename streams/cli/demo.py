@@ -1,0 +1,23 @@
+"""`consentry demo`: the whole path as a story."""
+
+import click
+
+from consentry.settings import Settings
+from streams.cli.frame import finish, with_settings
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Leave everything running at the end, and say what to try next.")
+@with_settings("bootstrap_servers")
+def demo(settings: Settings, keep: bool) -> None:
+    """Play a story on a real Kafka: events, questions, answers, and the clause behind each.
+
+    Without --bootstrap-servers it starts a Kafka of its own, and removes all of it at the end.
+
+    \b
+    Example:
+      consentry demo --keep
+    """
+    from streams.demo import run_demo
+
+    finish(run_demo(settings, keep=keep))

@@ -1,0 +1,39 @@
+"""`consentry worker` and `consentry serve`: what runs for long."""
+
+import click
+
+from consentry.settings import Settings
+from streams.cli.frame import KAFKA, finish, with_settings
+
+
+@click.command()
+@with_settings(*KAFKA, "worker_id", "intake_producers", "log_level")
+def worker(settings: Settings) -> None:
+    """Fold events into the state of each subject, until Ctrl-C.
+
+    Any number of workers share the partitions. Give each a --worker-id of its own, and a restarted one gets its
+    partitions back at once.
+
+    \b
+    Example:
+      consentry worker --worker-id worker-1
+    """
+    from streams.app import run_worker
+
+    finish(run_worker(settings))
+
+
+@click.command()
+@with_settings(*KAFKA, "http_host", "http_port", "token_file", "log_level")
+def serve(settings: Settings) -> None:
+    """Answer checks and take in events over HTTP, until Ctrl-C.
+
+    It holds a copy of all state, and is ready once that is complete: GET /readyz says so.
+
+    \b
+    Example:
+      consentry serve --http-port 8480 --token-file tokens
+    """
+    from streams.query import run_query_node
+
+    finish(run_query_node(settings))

@@ -13,7 +13,8 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 UV ?= uv
 LOCK := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-emit-find-links --custom-compile-command 'make lock' pyproject.toml requirements/build.in
+	--no-emit-find-links --custom-compile-command 'make lock'
+RUN_HERE := pyproject.toml requirements/build.in --extra service --extra kafka
 
 define setup
 @test -n "$(PYTHON)" || { \
@@ -71,10 +72,12 @@ schemas:
 	@$(PYTEST) -q tests/contract/test_schemas.py
 
 .PHONY: lock
-lock: ## pin all dependencies anew (needs uv); the widest first, so that all three agree
-	$(LOCK) --upgrade --extra service --extra kafka --extra dev --extra bench -o requirements/bench.lock
-	$(LOCK) --upgrade --extra service --extra kafka --extra dev -c requirements/bench.lock -o requirements/test.lock
-	$(LOCK) --upgrade --extra service --extra kafka -c requirements/bench.lock -o requirements/demo.lock
+lock: ## pin all dependencies anew (needs uv); the widest first, so that all agree
+	$(LOCK) --upgrade $(RUN_HERE) --extra dev --extra bench -o requirements/bench.lock
+	$(LOCK) --upgrade $(RUN_HERE) --extra dev -c requirements/bench.lock -o requirements/test.lock
+	$(LOCK) --upgrade $(RUN_HERE) -c requirements/bench.lock -o requirements/demo.lock
+	$(LOCK) --upgrade pyproject.toml --extra service -c requirements/bench.lock -o requirements/service.lock
+	$(LOCK) --upgrade requirements/build.in -c requirements/bench.lock -o requirements/build.lock
 
 .PHONY: clean
 clean: ## remove .venv and what tests and tools left

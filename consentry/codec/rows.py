@@ -43,8 +43,8 @@ _MARK = struct.Struct(">16sBBBqqqHH")
 texts: actor, scene, purpose, data, recipients"""
 _OPT_OUT = struct.Struct(">16sBqq")
 """event id, role, recorded, offset; texts: actor, purpose"""
-_PERMISSION = struct.Struct(">16sBqq")
-"""event id, state, recorded, offset; texts: name, device"""
+_PERMISSION = struct.Struct(">16sBqqq")
+"""event id, state, recorded, offset, last off (-1: none); texts: name, device"""
 
 _STATUS_CODE = {status: code for code, status in enumerate(STATUSES)}
 _ROLE_CODE = {role: code for code, role in enumerate(ROLES)}
@@ -142,7 +142,9 @@ def _texts_of_opt_outs(opt_outs: tuple[OptOut, ...]) -> list[str]:
 
 
 def _pack_permission(seen: Permission) -> bytes:
-    return _PERMISSION.pack(seen.event_id, _PERMISSION_CODE[seen.state], seen.recorded_at, seen.offset)
+    return _PERMISSION.pack(
+        seen.event_id, _PERMISSION_CODE[seen.state], seen.recorded_at, seen.offset, seen.off_at
+    )
 
 
 def decode_row(value: bytes | None) -> SubjectState:
@@ -257,7 +259,7 @@ def _opt_outs_of(packed: bytes, column: list[str]) -> tuple[OptOut, ...]:
 def _permissions_of(row: dict[str, Any]) -> tuple[Permission, ...]:
     texts = _Texts(row["permission_texts"])
     permissions = []
-    for event_id, state, recorded_at, offset in _PERMISSION.iter_unpack(row["permissions"]):
+    for event_id, state, recorded_at, offset, off_at in _PERMISSION.iter_unpack(row["permissions"]):
         name, device = texts.take(2)
         permissions.append(
             Permission(
@@ -267,6 +269,7 @@ def _permissions_of(row: dict[str, Any]) -> tuple[Permission, ...]:
                 state=PERMISSION_STATES[state],
                 recorded_at=recorded_at,
                 offset=offset,
+                off_at=off_at,
             )
         )
     texts.end()

@@ -68,6 +68,7 @@ def with_permission(permissions: Permissions, event: PermissionObserved, recorde
         state=event.state,
         recorded_at=recorded_at,
         offset=offset,
+        off_at=recorded_at,
     )
     if seen.state is PermissionState.ON:
         return _switched_on(permissions, seen, event.occurred_at)
@@ -76,45 +77,34 @@ def with_permission(permissions: Permissions, event: PermissionObserved, recorde
 
 def _switched_off(permissions: Permissions, seen: Permission) -> Permissions:
     """Off for its device; said without a device, for each that is known and for those that come later."""
+    rest = _of_other_devices(permissions, seen)
     if seen.device == EVERY_DEVICE:
-        off = [
+        rest = [
             msgspec.structs.replace(seen, device=former.device) if former.name == seen.name else former
-            for former in permissions
-            if former.name != seen.name or former.device != EVERY_DEVICE
+            for former in rest
         ]
-        return (*off, seen)
-    return (*_but(permissions, seen), seen)
+    return (*rest, seen)
 
 
 def _switched_on(permissions: Permissions, seen: Permission, occurred_at: int) -> Permissions:
-    """On for its device, if seen after each off that speaks for it was recorded.
+    """On for its device, if seen after each off that speaks for that device was recorded.
 
-    Said without a device it speaks only where no device is known.
+    Said without a device it is heeded only where no device is known, and speaks only as long as none is.
     """
     if occurred_at > seen.recorded_at + FUTURE_TOLERANCE_MS:
         return permissions
-    seen_at = min(occurred_at, seen.recorded_at)
+    off_at = -1
     for former in permissions:
         if former.name != seen.name:
             continue
         if seen.device == EVERY_DEVICE and former.device != EVERY_DEVICE:
             return permissions
-        speaks_for_it = former.device in (seen.device, EVERY_DEVICE)
-        if speaks_for_it and former.state is not PermissionState.ON and seen_at <= former.recorded_at:
-            return permissions
-    return (*_but(permissions, seen), seen)
+        if former.device in (seen.device, EVERY_DEVICE):
+            off_at = max(off_at, former.off_at)
+    if min(occurred_at, seen.recorded_at) <= off_at:
+        return permissions
+    return (*_of_other_devices(permissions, seen), msgspec.structs.replace(seen, off_at=off_at))
 
 
-def _but(permissions: Permissions, seen: Permission) -> Permissions:
-    """Without the former word on this device; an on that named no device ends with the first device known."""
-    return tuple(
-        [
-            former
-            for former in permissions
-            if former.name != seen.name
-            or (
-                former.device != seen.device
-                and not (former.device == EVERY_DEVICE and former.state is PermissionState.ON)
-            )
-        ]
-    )
+def _of_other_devices(permissions: Permissions, seen: Permission) -> list[Permission]:
+    return [former for former in permissions if former.name != seen.name or former.device != seen.device]

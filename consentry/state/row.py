@@ -124,6 +124,8 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
     state: PermissionState
     recorded_at: int
     offset: int
+    off_at: int = -1
+    """when the last off that speaks for it was recorded; -1: none"""
 
 
 class SubjectState(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,7 +43,7 @@ def main() -> None:
       consentry token create --name me --role asker --role producer --token-file tokens
       consentry worker
       consentry serve --token-file tokens
-      consentry check account:42 --operation collect --purpose city-feed --data location
+      consentry check account:42 --operation collect --purpose delivery --data address
 
     Results go to stdout, all else to stderr. Exit codes: 0 done or ALLOW, 1 DENY or a check failed,
     2 wrong use, 3 it could not be found out. Every setting is a CONSENTRY_ variable too: `consentry settings`.

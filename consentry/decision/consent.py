@@ -1,10 +1,14 @@
 """Step 10, the consent cell: what the person's acts and the standing marks come to. Pure."""
 
-from typing import NamedTuple
+import msgspec
 
 from consentry.policy import Policies
 from consentry.state.row import Act, Mark, SubjectState
 from consentry.terms import ActorRole, Cell, Expression, Reason, Status
+
+# Looked up once: an enum's attribute costs a check several times what a name costs.
+_GIVEN, _CONSENT, _SUBJECT = Status.GIVEN, Reason.CONSENT, ActorRole.SUBJECT
+_SEPARATE, _EXPRESSED = Expression.SEPARATE, Expression.EXPRESSED
 
 REASON_OF_STOP = {
     Status.REFUSED: Reason.REFUSED,
@@ -18,7 +22,7 @@ ORDER_OF_LACKS = (Reason.EXPIRED, Reason.NOT_IMPLEMENTED, Reason.SEPARATE_CONSEN
 """Of several reasons the first here; NOT_IMPLEMENTED stands where consent due again is weighed."""
 
 
-class Standing(NamedTuple):
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """How a cell stands. `reason` is CONSENT, or why consent does not hold."""
 
     reason: Reason
@@ -29,7 +33,7 @@ class Standing(NamedTuple):
     """when time alone changes it"""
 
 
-class Terms(NamedTuple):
+class Terms(msgspec.Struct, frozen=True, gc=False):
     """What a grant has to fulfil to hold."""
 
     version: int
@@ -54,7 +58,7 @@ def standing_of(row: SubjectState, cell: Cell, terms: Terms, now: int) -> Standi
         block = act.block
         if block.purpose != purpose or not block.holds(cell):
             continue
-        if act.status is not Status.GIVEN:
+        if act.status is not _GIVEN:
             if asked is None or act.offset > asked.offset:
                 asked = act
         elif act.offset > stop_offset and _counts(act):
@@ -79,29 +83,29 @@ def last_stop(marks: tuple[Mark, ...], cell: Cell) -> Mark | None:
 
 def _counts(grant: Act) -> bool:
     """Implied consent never counts; nobody but the person grants here (a guardian's acts are not weighed yet)."""
-    return grant.actor_role is ActorRole.SUBJECT and (
-        grant.expression is Expression.SEPARATE or grant.expression is Expression.EXPRESSED
-    )
+    return grant.actor_role is _SUBJECT and (grant.expression is _SEPARATE or grant.expression is _EXPRESSED)
 
 
 def _strongest(grants: list[Act], terms: Terms, now: int) -> Standing:
     holding: Act | None = None
-    lacks: list[tuple[int, Reason, Act]] = []
     for grant in grants:
-        lack = _lack_of(grant, terms, now)
-        if lack is not None:
-            lacks.append((ORDER_OF_LACKS.index(lack), lack, grant))
-        elif holding is None or _strength(grant) > _strength(holding):
+        if _lack_of(grant, terms, now) is None and (holding is None or _strength(grant) > _strength(holding)):
             holding = grant
-    if holding is not None:
-        return Standing(Reason.CONSENT, Status.GIVEN, holding.event_id, _changes_at(holding, terms.policies, now))
-    _, reason, grant = min(lacks, key=lambda lack: (lack[0], -lack[2].offset))
+    if holding is None:
+        return _first_lack(grants, terms, now)
+    return Standing(_CONSENT, _GIVEN, holding.event_id, _changes_at(holding, terms.policies, now))
+
+
+def _first_lack(grants: list[Act], terms: Terms, now: int) -> Standing:
+    """Why none of the grants holds: the first reason in the order of reasons, of the last grant that has it."""
+    lacks = [(lack, grant) for grant in grants if (lack := _lack_of(grant, terms, now)) is not None]
+    reason, grant = min(lacks, key=lambda lack: (ORDER_OF_LACKS.index(lack[0]), -lack[1].offset))
     changes = [at for each in grants if (at := _changes_at(each, terms.policies, now)) is not None]
     return Standing(reason, STATUS_OF_LACK.get(reason, Status.GIVEN), grant.event_id, min(changes, default=None))
 
 
 def _strength(grant: Act) -> tuple[bool, int]:
-    return (grant.expression is Expression.SEPARATE, grant.offset)
+    return (grant.expression is _SEPARATE, grant.offset)
 
 
 def _lack_of(grant: Act, terms: Terms, now: int) -> Reason | None:
@@ -112,20 +116,19 @@ def _lack_of(grant: Act, terms: Terms, now: int) -> Reason | None:
     for change in terms.policies.controller_changes:
         if not change.terms_kept and occurred_at(grant) < change.effective_at <= now:
             return Reason.NOT_IMPLEMENTED  # another controller, on other terms
-    if terms.only_separately and grant.expression is not Expression.SEPARATE:
+    if terms.only_separately and grant.expression is not _SEPARATE:
         return Reason.SEPARATE_CONSENT_REQUIRED
     return None
 
 
 def _changes_at(grant: Act, policies: Policies, now: int) -> int | None:
-    times = [
-        change.effective_at
-        for change in policies.controller_changes
-        if not change.terms_kept and change.effective_at > now
-    ]
-    if grant.valid_until is not None and grant.valid_until > now:
-        times.append(grant.valid_until)
-    return min(times, default=None)
+    first = grant.valid_until
+    if first is not None and first <= now:
+        first = None
+    for change in policies.controller_changes:
+        if not change.terms_kept and change.effective_at > now and (first is None or change.effective_at < first):
+            first = change.effective_at
+    return first
 
 
 def occurred_at(grant: Act) -> int:

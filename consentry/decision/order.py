@@ -3,7 +3,7 @@
 Steps that this engine cannot weigh yet answer NOT_IMPLEMENTED in their place, never an ALLOW.
 """
 
-from typing import NamedTuple
+import msgspec
 
 from consentry.decision.answer import DatumResult, Decision, Duty, Prompt, Request, View
 from consentry.decision.consent import NEVER_ASKED, Standing, Terms, standing_of
@@ -23,10 +23,14 @@ OBLIGATIONS_OF = {
     Reason.SUBJECT_CLOSED: (Duty.STOP_PROCESSING, Duty.DELETE_OR_ANONYMISE),
     Reason.SERVICE_DISCONTINUED: (Duty.STOP_PROCESSING, Duty.DELETE_OR_ANONYMISE),
 }
+# Looked up once: an enum's attribute costs a check several times what a name costs.
+_CONSENT, _CONSENT_BASIS, _COLLECT = Reason.CONSENT, Basis.CONSENT, Operation.COLLECT
+_IDENTIFIABLE, _ADULT = Form.IDENTIFIABLE, AgeBand.ADULT
+CONSENT_STEP = 10
 EXEMPTION_INVOKED = ExemptionInvoked.__name__
 
 
-class Finding(NamedTuple):
+class Finding(msgspec.Struct, frozen=True, gc=False):
     """What the search found for one data category, and at which step."""
 
     step: int
@@ -41,7 +45,7 @@ class Finding(NamedTuple):
     """consent would be needed and does not hold"""
 
 
-class Case(NamedTuple):
+class Case(msgspec.Struct, frozen=True, gc=False):
     """A question with all that its answer depends on."""
 
     request: Request
@@ -64,10 +68,10 @@ def decide(view: View, policies: Policies, request: Request, now: int) -> Decisi
         early = _before_any_datum(view, policies, policy, line, request, now)
     if early is not None or policy is None or line is None:
         finding = early or Finding(2, Reason.PURPOSE_UNKNOWN)
-        return _answer(view, policies, request, now, (finding,) * len(request.data), finding)
+        return _answer(view, policies, policy, request, now, (finding,) * len(request.data), finding)
     case = Case(request, view, view.row, policies, policy, line, now)
     findings = tuple([_weigh(case, datum) for datum in request.data])
-    return _answer(view, policies, request, now, findings, _leading(findings), _prompt(case, findings))
+    return _answer(view, policies, policy, request, now, findings, _leading(findings), _prompt(case, findings))
 
 
 def _leading(findings: tuple[Finding, ...]) -> Finding:
@@ -78,7 +82,7 @@ def _leading(findings: tuple[Finding, ...]) -> Finding:
     if denials:
         return min(denials, key=_step)
     evidence = dict.fromkeys(event for finding in findings for event in finding.evidence)
-    return max(findings, key=_step)._replace(evidence=tuple(evidence))
+    return msgspec.structs.replace(max(findings, key=_step), evidence=tuple(evidence))
 
 
 def _before_any_datum(
@@ -130,14 +134,14 @@ def _steps_3_to_6(case: Case, datum: str) -> Finding | None:
     operation = request.operation
     if row is not None and EXEMPTION_INVOKED in row.uninterpreted and _exemptible(case.policy, operation):
         return Finding(3, Reason.NOT_IMPLEMENTED)
-    if operation not in line.operations or not line.names(datum):
+    if operation not in line.operations or datum not in line.covered:
         return Finding(4, Reason.DATA_NOT_COVERED)
     if (
         operation in LEAVING
         or line.role_of
         or request.recipient is not None
-        or line.form is not Form.IDENTIFIABLE
-        or request.form is not Form.IDENTIFIABLE
+        or line.form is not _IDENTIFIABLE
+        or request.form is not _IDENTIFIABLE
         or request.transfer_mechanism is not None
         or request.joined_with_identity is not None
     ):
@@ -155,9 +159,9 @@ def _exemptible(policy: Policy, operation: Operation) -> bool:
 
 def _steps_7_and_8(case: Case) -> Finding | None:
     request, row, line = case.request, case.row, case.line
-    if case.policy.unknown_age is not AgeBand.ADULT or (row is not None and row.uninterpreted):
+    if case.policy.unknown_age is not _ADULT or (row is not None and row.uninterpreted):
         return Finding(7, Reason.NOT_IMPLEMENTED)  # a minor, perhaps: ages and guardians are not weighed yet
-    if request.operation is not Operation.COLLECT:
+    if request.operation is not _COLLECT:
         return None
     if line.active and not request.active:
         return Finding(8, Reason.FEATURE_NOT_ACTIVE, consent_missing=True)
@@ -173,25 +177,24 @@ def _steps_9_to_11(case: Case, datum: str) -> Finding:
     line, freshness = case.line, case.policy.freshness
     vetoed: Finding | None = None
     if datum in line.without_consent:
-        finding = Finding(9, Reason.NECESSARY, allow=True, clause=line.clause, basis=Basis.NECESSITY)
         veto = _veto(case, freshness.necessity_ms, released=line.protects_minors)
         if veto is None:
-            return finding
-        vetoed = finding._replace(reason=veto, allow=False, clause="", basis=None)
+            return Finding(9, Reason.NECESSARY, True, line.clause, Basis.NECESSITY)  # noqa: FBT003
+        vetoed = Finding(9, veto)
     standing = _standing(case, datum)
-    if standing.reason is not Reason.CONSENT:
+    if standing.reason is not _CONSENT:
         return vetoed or _denied(standing)
     veto = _veto(case, freshness.consent_ms, released=False)
     if veto is None:
         return Finding(
             11,
-            Reason.CONSENT,
-            allow=True,
-            clause=line.clause,
-            basis=Basis.CONSENT,
-            status=standing.status,
-            evidence=_evidence(standing),
-            expires_at=standing.expires_at,
+            _CONSENT,
+            True,  # noqa: FBT003
+            line.clause,
+            _CONSENT_BASIS,
+            standing.status,
+            _evidence(standing),
+            standing.expires_at,
         )
     return vetoed or Finding(11, veto, status=standing.status, expires_at=standing.expires_at)
 
@@ -207,7 +210,7 @@ def _standing(case: Case, datum: str) -> Standing:
 
 def _denied(standing: Standing) -> Finding:
     return Finding(
-        10,
+        CONSENT_STEP,
         standing.reason,
         status=standing.status,
         evidence=_evidence(standing),
@@ -237,20 +240,17 @@ def _veto(case: Case, bound_ms: int, *, released: bool) -> Reason | None:
 
 def _prompt(case: Case, findings: tuple[Finding, ...]) -> Prompt:
     """Only what is certain to need a consent is asked for: a stale or quarantined row may hide a refusal."""
+    if not any(finding.consent_missing for finding in findings):
+        return NOT_NOW
     row, staleness_ms = case.row, case.view.staleness_ms
-    if (
-        not any(finding.consent_missing for finding in findings)
-        or staleness_ms is None
-        or staleness_ms > case.policy.freshness.consent_ms
-        or (row is not None and row.quarantined)
-    ):
+    if staleness_ms is None or staleness_ms > case.policy.freshness.consent_ms or (row is not None and row.quarantined):
         return NOT_NOW
     missing = [
         datum
         for datum, finding in zip(case.request.data, findings, strict=True)
         if finding.consent_missing
         and datum not in case.line.without_consent
-        and (finding.step == 10 or _standing(case, datum).reason is not Reason.CONSENT)
+        and (finding.step == CONSENT_STEP or _standing(case, datum).reason is not _CONSENT)
     ]
     return prompt_of(row, case.line.name, case.policy.prompt_cooldown_ms, case.now) if missing else NOT_NOW
 
@@ -258,13 +258,13 @@ def _prompt(case: Case, findings: tuple[Finding, ...]) -> Prompt:
 def _answer(
     view: View,
     policies: Policies,
+    policy: Policy | None,
     request: Request,
     now: int,
     findings: tuple[Finding, ...],
     leading: Finding,
     prompt: Prompt = NOT_NOW,
 ) -> Decision:
-    policy = policies.in_force(now)
     terms = policy or (policies.revisions[0].policy if policies.revisions else None)
     row = view.row
     expires_at = policies.changes_after(now)
@@ -283,22 +283,21 @@ def _answer(
         tightened_position=None if row is None else row.tightened_position,
         staleness_ms=view.staleness_ms,
         expires_at=expires_at,
-        obligations=OBLIGATIONS_OF.get(leading.reason, ()),
+        obligations=() if leading.allow else OBLIGATIONS_OF.get(leading.reason, ()),
         prompt=prompt,
-        results=tuple(
-            [
-                DatumResult(
-                    datum,
-                    finding.allow,
-                    finding.reason,
-                    _clause(finding, terms),
-                    finding.basis,
-                    finding.status,
-                    finding.evidence,
-                )
-                for datum, finding in zip(request.data, findings, strict=True)
-            ]
-        ),
+        results=tuple([_result(datum, finding, terms) for datum, finding in zip(request.data, findings)]),  # noqa: B905
+    )
+
+
+def _result(datum: str, finding: Finding, terms: Policy | None) -> DatumResult:
+    return DatumResult(
+        datum,
+        finding.allow,
+        finding.reason,
+        _clause(finding, terms),
+        finding.basis,
+        finding.status,
+        finding.evidence,
     )
 
 

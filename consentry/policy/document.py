@@ -85,6 +85,8 @@ class Purpose(msgspec.Struct, frozen=True, kw_only=True):
     protects_minors: bool = False
     role_of: Mapping[str, RecipientRole] = {}
     """recipient -> its role; empty: the line names no recipients"""
+    covered: frozenset[str] = frozenset()
+    """derived: all data that the line names"""
     without_consent: frozenset[str] = frozenset()
     """derived: the data for which necessity alone is enough (necessary, and not sensitive)"""
     only_separately: frozenset[str] = frozenset()
@@ -99,7 +101,7 @@ class Purpose(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(self.role_of)
 
     def names(self, datum: str) -> bool:
-        return datum in self.necessary or datum in self.optional
+        return datum in self.covered
 
 
 class Exemption(msgspec.Struct, frozen=True, kw_only=True):

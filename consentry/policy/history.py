@@ -115,7 +115,12 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
 
     def changes_after(self, at_ms: int) -> int | None:
         """When the terms next change by time alone: a version takes effect, or the service ends."""
-        times = [revision.effective_at for revision in self.revisions if revision.effective_at > at_ms]
+        first: int | None = None
         if self.discontinued_at is not None and self.discontinued_at > at_ms:
-            times.append(self.discontinued_at)
-        return min(times, default=None)
+            first = self.discontinued_at
+        for revision in reversed(self.revisions):
+            if revision.effective_at <= at_ms:
+                break
+            if first is None or revision.effective_at < first:
+                first = revision.effective_at
+        return first

@@ -207,6 +207,7 @@ def _purpose(name: str, field: Field, data: Mapping[str, Datum]) -> Purpose:
         opt_out=record.flag("opt_out"),
         protects_minors=record.flag("protects_minors"),
         role_of=_roles(record.entries("recipients")),
+        covered=frozenset(necessary + optional),
         without_consent=frozenset(necessary) - sensitive if basis is Basis.NECESSITY else frozenset(),
         only_separately=frozenset(necessary + optional) if separate else sensitive,
     )

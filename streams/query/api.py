@@ -1,0 +1,199 @@
+"""The node's HTTP API: one ASGI application, its checks on a bare route, its documentation by FastAPI."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+from consentry.authzen import EVALUATION_PATH
+from consentry.errors import Problem
+from consentry.intake import Caller
+from consentry.settings import Settings
+from consentry.terms import ENGINE_VERSION
+from streams.access import Access
+from streams.query import metrics as exposition
+from streams.query import problems
+from streams.query.answers import NO_STORE, Fields, Send, broken, request_id_of, send_refusal
+from streams.query.authzen import EvaluationRoute
+from streams.query.body import Gone, Message, Receive
+from streams.query.events import EventDoor
+from streams.query.health import liveness, readiness
+from streams.query.metrics import Metrics
+from streams.query.openapi import answers, describe, event_body
+from streams.query.policies import policy_revision, policy_revisions
+from streams.query.problems import Refusal
+from streams.query.reference_page import reference_page
+from streams.query.roles import OPEN_ROUTES, authorise
+from streams.query.seams import Clock, Replica, Writer, wall_clock_ms
+from streams.query.subjects import subject_view
+
+_encoder = msgspec.json.Encoder()
+
+
+class Api(FastAPI):
+    """FastAPI, but for the check route, which it documents and does not slow down."""
+
+    evaluation: EvaluationRoute
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+        elif scope["path"] == EVALUATION_PATH and scope["method"] == "POST":
+            await self.evaluation(scope, receive, send)
+        else:
+            await self._routed(scope, receive, send)
+
+    async def _routed(self, scope: Any, receive: Receive, send: Send) -> None:
+        """As the bare route has it: never cached, the request id echoed, problem details whatever breaks."""
+        fields: Fields = [NO_STORE, *request_id_of(scope["headers"])]
+        started = False
+
+        async def send_marked(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message["headers"], *fields]
+            await send(message)
+
+        try:
+            await super().__call__(scope, receive, send_marked)
+        except Exception:  # it has been logged, and the caller gets an answer
+            if not started:
+                await send_refusal(send, broken(f"{scope['method']} {scope['path']}"), fields[1:])
+
+
+def create_api(
+    settings: Settings, replica: Replica, writer: Writer, access: Access, *, clock: Clock = wall_clock_ms
+) -> Api:
+    """The application. It owns none of its parts: whoever starts them stops them."""
+    metrics = Metrics(replica)
+    api = Api(
+        title="Consentry",
+        version=ENGINE_VERSION,
+        summary="Ask before you collect.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        dependencies=[Depends(_guard(access))],
+    )
+    api.evaluation = EvaluationRoute(settings, replica, access, metrics, clock)
+    api.router.routes.append(Route(EVALUATION_PATH, api.evaluation, methods=["POST"]))
+    _add_events(api, EventDoor(settings, replica, writer, metrics, clock))
+    _add_readings(api, settings, replica, clock)
+    _add_operations(api, replica, metrics)
+    _answer_with_problems(api, metrics)
+    return api
+
+
+def _json(answer: object, status: int = 200) -> Response:
+    return Response(_encoder.encode(answer), status, media_type="application/json")
+
+
+def _guard(access: Access) -> Callable[[Request], Awaitable[Caller | None]]:
+    """Of every route that FastAPI serves: one that the table of roles does not name is nobody's."""
+
+    async def guard(request: Request) -> Caller | None:
+        route = f"{request.method} {request.scope['route'].path_format}"
+        if route in OPEN_ROUTES:
+            return None
+        caller = authorise(route, request.scope["headers"], access)
+        request.state.caller = caller
+        return caller
+
+    return guard
+
+
+def _add_events(api: Api, door: EventDoor) -> None:
+    @api.post(
+        "/v1/events",
+        summary="Record what happened",
+        tags=["events"],
+        openapi_extra=event_body(),
+        **answers("Appended", "AppendedList", status=201),
+    )
+    async def append_events(request: Request) -> Response:
+        return await door.take(request, request.state.caller)
+
+
+def _add_readings(api: Api, settings: Settings, replica: Replica, clock: Clock) -> None:
+    @api.get(
+        "/v1/subjects/{subject}",
+        summary="What is known of a subject",
+        tags=["subjects"],
+        **answers("SubjectView"),
+    )
+    async def get_subject(subject: str) -> Response:
+        return _json(subject_view(subject, settings, replica, clock()))
+
+    @api.get("/v1/policies", summary="The revisions of the policy", tags=["policies"], **answers("PolicyRevisions"))
+    async def list_policies() -> Response:
+        return _json(policy_revisions(replica.policies, clock()))
+
+    @api.get("/v1/policies/{version}", summary="One revision, whole", tags=["policies"], **answers("PolicyRevision"))
+    async def get_policy(version: int) -> Response:
+        return _json(policy_revision(version, replica.policies, clock()))
+
+
+def _add_operations(api: Api, replica: Replica, metrics: Metrics) -> None:
+    @api.get("/livez", summary="Whether the process answers", tags=["operations"], **answers("Liveness"))
+    async def live() -> Response:
+        return _json(liveness())
+
+    @api.get("/readyz", summary="Whether it may be asked", tags=["operations"], **answers("Readiness", also=(503,)))
+    async def ready() -> Response:
+        state = readiness(replica)
+        return _json(state, 200 if state.ready else 503)
+
+    @api.get("/metrics", summary="For Prometheus", tags=["operations"])
+    async def scrape() -> Response:
+        return Response(metrics.exposition(), media_type=exposition.MEDIA_TYPE)
+
+    @api.get("/openapi.json", summary="This API", tags=["operations"])
+    async def document() -> Response:
+        return _json(describe(api))
+
+    @api.get("/docs", summary="This API, to read", tags=["operations"])
+    async def page() -> Response:
+        return Response(reference_page(describe(api)), media_type="text/html")
+
+
+def _answer_with_problems(api: Api, metrics: Metrics) -> None:
+    def answer(request: Request, refusal: Refusal) -> Response:
+        route = request.scope.get("route")
+        metrics.refused(f"{request.method} {route.path_format}" if route else "unknown", refusal.code)
+        return Response(
+            _encoder.encode(problems.details_of(refusal)),
+            refusal.status,
+            dict(refusal.headers),
+            problems.MEDIA_TYPE,
+        )
+
+    @api.exception_handler(Refusal)
+    async def refused(request: Request, refusal: Refusal) -> Response:
+        return answer(request, refusal)
+
+    @api.exception_handler(Exception)
+    async def broke(request: Request, _fault: Exception) -> Response:
+        return answer(request, broken(f"{request.method} {request.url.path}"))
+
+    @api.exception_handler(HTTPException)
+    async def not_routed(request: Request, fault: HTTPException) -> Response:
+        code = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}.get(fault.status_code, "REFUSED")
+        headers = tuple((fault.headers or {}).items())
+        return answer(request, Refusal(str(fault.detail), status=fault.status_code, code=code, headers=headers))
+
+    @api.exception_handler(RequestValidationError)
+    async def not_valid(request: Request, fault: RequestValidationError) -> Response:
+        faults = [
+            Problem(error["msg"], where="/" + "/".join(str(step) for step in error["loc"])) for error in fault.errors()
+        ]
+        refusal = Refusal(str(faults[0]), status=400, code="MALFORMED", problems=faults)
+        return answer(request, refusal)
+
+    @api.exception_handler(Gone)
+    async def gone(_request: Request, _fault: Gone) -> Response:
+        return Response(status_code=400)  # nobody reads it

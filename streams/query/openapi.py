@@ -1,0 +1,134 @@
+"""/openapi.json (OpenAPI 3.1): FastAPI knows the paths, msgspec the types."""
+
+from functools import cache
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+
+from consentry.authzen import EVALUATION_PATH, EvaluationAnswer, EvaluationRequest
+from consentry.events import AnySubjectEvent
+from streams.query import problems
+from streams.query.events import Appended, AppendedList
+from streams.query.health import Liveness, Readiness
+from streams.query.policies import PolicyRevision, PolicyRevisions
+from streams.query.problems import ProblemDetails
+from streams.query.roles import OPEN_ROUTES, ROLES_OF_ROUTE
+from streams.query.subjects import SubjectView
+
+Document = dict[str, Any]
+
+_REF = "#/components/schemas/{name}"
+_TYPES = (
+    EvaluationRequest,
+    EvaluationAnswer,
+    Appended,
+    AppendedList,
+    SubjectView,
+    PolicyRevisions,
+    PolicyRevision,
+    Liveness,
+    Readiness,
+    ProblemDetails,
+    AnySubjectEvent,
+)
+# What intake fills in or refuses: a body need not, or must not, say it.
+_OPTIONAL_IN_BODY = ("event_id",)
+_NOT_IN_BODY = ("skew_ms",)
+_PROBLEM = {
+    "description": "Problem details (RFC 9457); `errors` names each field by JSON pointer",
+    "content": {problems.MEDIA_TYPE: {"schema": {"$ref": _REF.format(name="ProblemDetails")}}},
+}
+_PHRASES = {200: "The answer", 201: "In the log, acknowledged by all in-sync replicas", 503: "Not now"}
+
+
+def answers(*names: str, status: int = 200, also: tuple[int, ...] = ()) -> Document:
+    """Keywords for a route of FastAPI: what it answers with, by the names of our types."""
+    refs = [{"$ref": _REF.format(name=name)} for name in names]
+    content = {"application/json": {"schema": refs[0] if len(refs) == 1 else {"anyOf": refs}}}
+    return {
+        "status_code": status,
+        "responses": {
+            **{code: {"description": _PHRASES[code], "content": content} for code in (status, *also)},
+            "default": _PROBLEM,
+        },
+    }
+
+
+def event_body() -> Document:
+    """For openapi_extra: an event or a list of them, and the header that makes a request safe to repeat."""
+    event = _schemas()[0]
+    schema = {"anyOf": [event, {"type": "array", "items": event, "minItems": 1}]}
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "parameters": [
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "description": "Instead of an event_id: the same key with the same body is one event",
+                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+            }
+        ],
+    }
+
+
+@cache
+def _schemas() -> tuple[Document, Document]:
+    """The schema of any event, and all components."""
+    schemas, components = msgspec.json.schema_components(_TYPES, ref_template=_REF)
+    for component in components.values():
+        properties = component.get("properties", {})
+        if "occurred_at" not in properties:
+            continue
+        for name in _NOT_IN_BODY:
+            properties.pop(name, None)
+        component["required"] = [name for name in component["required"] if name not in _OPTIONAL_IN_BODY]
+        properties["evidence"] = {"anyOf": [{"type": "string", "maxLength": 256}, {"type": "null"}], "default": None}
+    return schemas[-1], components
+
+
+def describe(api: FastAPI) -> Document:
+    """The whole API, OpenAPI 3.1: FastAPI's paths, the bare route, every type, who may ask what."""
+    document = api.openapi()
+    if EVALUATION_PATH in document["paths"]:
+        return document  # FastAPI keeps it, and so it is complete already
+    document["paths"] = {EVALUATION_PATH: {"post": _evaluation()}, **document["paths"]}
+    components = document.setdefault("components", {})
+    components.setdefault("schemas", {}).update(_schemas()[1])
+    components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            _say_who_may(operation, f"{method.upper()} {path}")
+    return document
+
+
+def _evaluation() -> Document:
+    return {
+        "summary": "May this be done? (OpenID AuthZEN 1.0)",
+        "operationId": "evaluate",
+        "tags": ["checks"],
+        "parameters": [
+            {
+                "name": "X-Request-ID",
+                "in": "header",
+                "required": False,
+                "description": "Comes back with the answer",
+                "schema": {"type": "string"},
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": _REF.format(name="EvaluationRequest")}}},
+        },
+        "responses": {str(code): answer for code, answer in answers("EvaluationAnswer")["responses"].items()},
+    }
+
+
+def _say_who_may(operation: Document, route: str) -> None:
+    if route in OPEN_ROUTES:
+        operation["security"] = []
+        return
+    roles = sorted(ROLES_OF_ROUTE.get(route, ()))
+    operation["security"] = [{"bearer": []}]
+    operation["description"] = f"Roles that may: {', '.join(roles) or 'none'}."

@@ -1,0 +1,43 @@
+"""What a query node rests on, as it sees it: the copy it answers from, the writer of the log, who may ask."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from consentry.decision import View
+from consentry.events import Genesis
+from consentry.intake import Accepted
+from consentry.policy import Policies
+from consentry.state.row import Watermark
+from consentry.terms import Position
+
+Clock = Callable[[], int]
+"""ms since the epoch, UTC"""
+
+
+def wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Replica(Protocol):
+    """`consentry.replica.ConsentReplica`, as far as a node needs it."""
+
+    @property
+    def ready(self) -> bool: ...
+    @property
+    def not_ready_because(self) -> str: ...
+    @property
+    def policies(self) -> Policies: ...
+    @property
+    def identity(self) -> Genesis: ...
+    @property
+    def watermarks(self) -> Mapping[int, Watermark]: ...
+    def staleness_ms(self, partition: int, now: int | None = None) -> int | None: ...
+    def view(self, subject: str, now: int | None = None) -> View: ...
+    async def wait_for(self, position: Position, timeout_ms: int) -> bool: ...
+
+
+class Writer(Protocol):
+    """`streams.append.LogWriter`, as far as a node needs it."""
+
+    async def append_all(self, accepted: Sequence[Accepted]) -> list[tuple[Position, int]]: ...

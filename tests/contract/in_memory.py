@@ -1,0 +1,186 @@
+"""A log, its fold and a view of it in this process, for tests of HTTP alone: the real fold and decide, no Kafka."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from consentry.decision import View
+from consentry.errors import Unavailable
+from consentry.events import Genesis, PolicyRevised, Recorded, RecordedPolicyEvent
+from consentry.intake import Accepted, Caller, CallerRole
+from consentry.partition import partition_of
+from consentry.policy import Policies, parse_policy
+from consentry.settings import Settings
+from consentry.state.fold import fold
+from consentry.state.row import SubjectState, Watermark
+from consentry.terms import Position, SubjectIds
+from streams.query import create_api
+
+LOG_ID = UUID("2c5ea4c0-4067-11e9-8bad-9b1deb4d3b7d")
+PARTITIONS = 4
+REFERENCE = Path(__file__).parents[2] / "examples" / "policies" / "reference-v1.yaml"
+
+
+@cache
+def reference_policy(document: str = "") -> Policies:
+    """The reference policy, published and in force."""
+    document = document or REFERENCE.read_text(encoding="utf-8")
+    policy = parse_policy(document)
+    revised = PolicyRevised(
+        event_id=UUID(int=1),
+        policy=policy.id,
+        occurred_at=policy.effective_at,
+        version=policy.version,
+        effective_at=policy.effective_at,
+        document=document,
+        text="the wording",
+        text_hash="0" * 64,
+    )
+    return Policies().after(RecordedPolicyEvent(Position(1, 0, 1), policy.effective_at, revised))
+
+
+class InMemoryLog:
+    """What a node rests on: it appends, folds at once (or when told to), and says what it knows."""
+
+    def __init__(self, policies: Policies | None = None, *, now: int) -> None:
+        self.policies = reference_policy() if policies is None else policies
+        self.identity = Genesis(log_id=LOG_ID, epoch=1, partitions=PARTITIONS, subject_ids=SubjectIds.PLAIN)
+        self.now = now
+        self.age_ms: int | None = 0
+        self.not_ready_because = ""
+        self.acknowledges = True
+        self.folds_at_once = True
+        self.appended: list[Recorded] = []
+        self._rows: dict[str, SubjectState] = {}
+        self._offsets = dict.fromkeys(range(PARTITIONS), 0)
+        self._folded = dict.fromkeys(range(PARTITIONS), 0)
+
+    def clock(self) -> int:
+        return self.now
+
+    # as a writer
+    async def append_all(self, accepted: Sequence[Accepted]) -> list[tuple[Position, int]]:
+        if not self.acknowledges:
+            raise Unavailable("not acknowledged")
+        written: list[tuple[Position, int]] = []
+        for item in accepted:
+            event = item.event if item.after is None else item.with_position(written[item.after][0])
+            partition = partition_of(event.subject, PARTITIONS)
+            self._offsets[partition] += 1
+            position = Position(1, partition, self._offsets[partition])
+            self.appended.append(Recorded(position, self.now, event))
+            written.append((position, self.now))
+        if self.folds_at_once:
+            self.fold()
+        return written
+
+    def fold(self) -> None:
+        for recorded in self.appended:
+            position = recorded.position
+            if position.offset <= self._folded[position.partition]:
+                continue
+            subject = recorded.event.subject
+            before = self._rows.get(subject) or SubjectState.unknown(subject, 1, position.partition)
+            self._rows[subject] = fold(before, recorded)
+            self._folded[position.partition] = position.offset
+
+    # as a replica
+    @property
+    def ready(self) -> bool:
+        return not self.not_ready_because
+
+    @property
+    def watermarks(self) -> dict[int, Watermark]:
+        return {
+            partition: Watermark(log_id=LOG_ID.bytes, position=Position(1, partition, offset), record_hash=b"")
+            for partition, offset in self._folded.items()
+        }
+
+    def staleness_ms(self, partition: int, now: int | None = None) -> int | None:  # noqa: ARG002
+        return self.age_ms
+
+    def view(self, subject: str, now: int | None = None) -> View:  # noqa: ARG002
+        partition = partition_of(subject, PARTITIONS)
+        position = Position(1, partition, self._folded[partition])
+        return View(row=self._rows.get(subject), position=position, staleness_ms=self.age_ms)
+
+    async def wait_for(self, position: Position, timeout_ms: int) -> bool:  # noqa: ARG002
+        return self._folded[position.partition] >= position.offset
+
+
+class Tokens:
+    """Who a token belongs to, without a file."""
+
+    def __init__(self, callers: dict[str, Caller]) -> None:
+        self._callers = callers
+
+    def caller_of(self, token: str | None) -> Caller | None:
+        return None if token is None else self._callers.get(token)
+
+
+NOW = 1_790_000_000_000
+EVERY_ROLE = Caller("all", frozenset(CallerRole))
+TOKENS = {"all": EVERY_ROLE} | {role: Caller(f"a-{role}", frozenset({role})) for role in CallerRole}
+
+
+class Node:
+    """The node's API over an in-memory log, and what a test asks of it."""
+
+    def __init__(
+        self, *, settings: Settings | None = None, policies: Policies | None = None, token: str = "all"
+    ) -> None:
+        self.log = InMemoryLog(policies, now=NOW)
+        self.token = token
+        self.settings = settings or Settings()
+        self.api = create_api(self.settings, self.log, self.log, Tokens(TOKENS), clock=self.log.clock)
+
+    async def send(self, method: str, path: str, **how: Any) -> httpx.Response:
+        headers = {"authorization": f"Bearer {self.token}", **how.pop("headers", {})}
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.api), base_url="http://node") as client:
+            return await client.request(method, path, headers=headers, **how)
+
+    async def ask(self, body: object, **how: Any) -> httpx.Response:
+        return await self.send("POST", "/access/v1/evaluation", json=body, **how)
+
+    async def record(self, body: object, **how: Any) -> httpx.Response:
+        return await self.send("POST", "/v1/events", json=body, **how)
+
+
+def question(
+    purpose: str = "recommendation.personalised", data: object = "behaviour", *, action: str = "use", **context: Any
+) -> dict[str, Any]:
+    return {
+        "subject": {"type": "account", "id": "u-1"},
+        "action": {"name": action},
+        "resource": {"type": "purpose", "id": purpose},
+        "context": {"data": data, **context},
+    }
+
+
+def act(kind: str, *, purpose: str = "recommendation.personalised", at: int = NOW, **fields: Any) -> dict[str, Any]:
+    """What the subject of `question` did."""
+    return {
+        "type": kind,
+        "subject": "account:u-1",
+        "occurred_at": at,
+        "actor": {"role": "subject", "id": "account:u-1"},
+        "channel": "app",
+        "purpose": purpose,
+        **fields,
+    }
+
+
+def grant(**fields: Any) -> dict[str, Any]:
+    return act("ConsentGiven", **{"policy_version": 1, "expression": "separate", **fields})
+
+
+def pointers_of(problem: httpx.Response) -> list[str]:
+    """The fields that a problem names."""
+    assert problem.headers["content-type"] == "application/problem+json"
+    details: Mapping[str, Any] = problem.json()
+    assert details["status"] == problem.status_code
+    return [error["pointer"] for error in details.get("errors", [])]

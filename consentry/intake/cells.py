@@ -127,7 +127,7 @@ def _faults_of_cells(event: NamesCells, line: Purpose, version: int) -> Iterator
             known = ", ".join(line.operations)
             yield _not_named(f"/operations/{index}", f"{of} does not name {operation}", f"it names {known}")
     for index, datum in enumerate(event.data or ()):
-        if not line.names(datum):
+        if datum not in line.data:
             known = ", ".join(line.data)
             yield _not_named(f"/data/{index}", f"{of} does not name {datum}", f"it names {known}")
     if event.data is None and not line.data:

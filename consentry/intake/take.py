@@ -24,13 +24,13 @@ from consentry.intake.bearing import Bearing, bearing_of
 from consentry.intake.cells import completed
 from consentry.intake.faults import Fault, refusal
 from consentry.intake.naming import faults_of_actor, idempotent_id, with_stored_ids
-from consentry.intake.roles import Caller, faults_of_authority
+from consentry.intake.roles import Caller, CallerRole, faults_of_authority
 from consentry.intake.shape import fault_of_clock, faults_of_shape
 from consentry.intake.subjects import fault_of_subject
-from consentry.intake.submission import Submission
+from consentry.intake.submission import UNNAMED, Submission
 from consentry.partition import partition_of
 from consentry.policy import Policies, Policy
-from consentry.settings import Settings
+from consentry.settings import Secret, Settings
 from consentry.state.direction import tightens
 from consentry.state.grants import has_room
 from consentry.state.recent import Repeat, content_hash, repeat_of
@@ -64,6 +64,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     identity: Genesis
     settings: Settings
     now: int
+    arrived_at: int
     row_of: RowOf
 
 
@@ -82,13 +83,23 @@ def take_in(
     new_id: Callable[[], UUID],
     key: str | None = None,
     row_of: RowOf = no_rows,
+    arrived_at: int | None = None,
 ) -> tuple[Accepted, ...]:
     """All of `submissions` as they may stand in the log, in order; or none of them.
 
-    `key` is an Idempotency-Key. Raises InvalidEvent with a problem for each fault of each item, and Unavailable
+    `key` is an Idempotency-Key; `arrived_at`, where it is not `now`, is when the events reached us: what clocks and
+    versions are measured by. Raises InvalidEvent with a problem for each fault of each item, and Unavailable
     while no policy is in force.
     """
-    by = Circumstances(caller=caller, policies=policies, identity=identity, settings=settings, now=now, row_of=row_of)
+    by = Circumstances(
+        caller=caller,
+        policies=policies,
+        identity=identity,
+        settings=settings,
+        now=now,
+        arrived_at=now if arrived_at is None else arrived_at,
+        row_of=row_of,
+    )
     policy = policies.in_force(now)
     if policy is None:
         raise Unavailable("no policy is in force", remedy="publish one: consentry policy publish")
@@ -109,17 +120,37 @@ def take_in(
     return _in_sequence(taken, by)
 
 
+def faults_before_sending(event: AnySubjectEvent, settings: Settings, now: int) -> list[Fault]:
+    """What intake would refuse in a producer's event whatever the policy says: to be known before it is sent."""
+    sender = Caller(event.producer or "producer", frozenset({CallerRole.PRODUCER}))
+    # whether the log holds plain ids or hashed ones is intake's to know, so both are well-formed here
+    settings = msgspec.structs.replace(settings, subject_pepper=Secret("either"))
+    faults = [*faults_of_authority(event, sender), *faults_of_shape(event, settings, now)]
+    if not faults:
+        faults = list(faults_of_actor(event, settings))
+    if not faults:
+        corrected = _with_corrected_clock(event, now)
+        faults = [
+            fault for fault in (fault_of_clock(corrected, settings, now), _fault_of_size(event, settings)) if fault
+        ]
+    if event.event_id == UNNAMED:
+        faults.append(Fault(where="/event_id", what="the nil UUID names nothing"))
+    return faults
+
+
 def _take(event: AnySubjectEvent, policy: Policy, by: Circumstances) -> tuple[AnySubjectEvent, list[Fault]]:
     """One event on its way, and what is wrong with it: each stage needs what those before it have made sure of."""
     for stage in (_faults_of_sender, _faults_of_form):
         faults = list(stage(event, by))
         if faults:
             return event, faults
-    event = _with_corrected_clock(event, by.now)
+    event = _with_corrected_clock(event, by.arrived_at)
     event = msgspec.structs.replace(with_stored_ids(event, by.settings), producer=by.caller.name, sent_at=None)
-    event, faults = completed(event, by.policies, policy, by.now)
+    event, faults = completed(event, by.policies, policy, by.arrived_at)
     if not faults:
-        faults = [*_faults_of_time(event, by), *_faults_of_row(event, by), *_faults_of_size(event, by)]
+        faults = [*_faults_of_time(event, by), *_faults_of_row(event, by)]
+        too_large = _fault_of_size(event, by.settings)
+        faults += [too_large] if too_large else []
     return event, faults
 
 
@@ -167,7 +198,7 @@ def _with_corrected_clock(event: AnySubjectEvent, now: int) -> AnySubjectEvent:
 
 
 def _faults_of_time(event: AnySubjectEvent, by: Circumstances) -> Iterator[Fault]:
-    fault = fault_of_clock(event, by.settings, by.now)
+    fault = fault_of_clock(event, by.settings, by.arrived_at)
     if fault is not None:
         yield fault
     expected = getattr(event, "expected_position", None)
@@ -211,11 +242,12 @@ def _conflict(where: str, what: str, code: str) -> Fault:
     return Fault(where=where, what=what, status=409, code=code)
 
 
-def _faults_of_size(event: AnySubjectEvent, by: Circumstances) -> Iterator[Fault]:
+def _fault_of_size(event: AnySubjectEvent, settings: Settings) -> Fault | None:
     size = len(encode_event(event)) + _POSITION_BYTES
-    if size > by.settings.max_event_bytes:
-        remedy = f"at the most {by.settings.max_event_bytes}"
-        yield Fault(where="", what=f"the event has {size} bytes", remedy=remedy, code="EVENT_TOO_LARGE")
+    if size <= settings.max_event_bytes:
+        return None
+    remedy = f"at the most {settings.max_event_bytes}"
+    return Fault(where="", what=f"the event has {size} bytes", remedy=remedy, code="EVENT_TOO_LARGE")
 
 
 def _faults_of_repetition(submissions: Sequence[Submission], taken: Sequence[AnySubjectEvent]) -> Iterator[Fault]:

@@ -1,0 +1,232 @@
+"""IntakeDoor: the door for services that write through Kafka, one for each consent-intake.<producer>.
+
+Each record is decoded, taken in and appended to the log, in its order. What is refused is set aside whole in
+consent-quarantine, and where its subject can be read, the subject is quarantined in the log: the record might have
+been a withdrawal. Nothing stops the partition and nothing vanishes. Only I/O raises.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from consentry.codec import decode_event
+from consentry.errors import InvalidEvent, Unavailable, UndecodableRecord
+from consentry.events import Actor, AnySubjectEvent, Genesis, QuarantinedRecord, SubjectQuarantined
+from consentry.intake import (
+    Accepted,
+    Caller,
+    CallerRole,
+    Submission,
+    fault_of_subject,
+    quarantine_id,
+    stored_subject,
+    take_in,
+)
+from consentry.policy import Policies
+from consentry.producer import UNKNOWN_OUTCOME
+from consentry.settings import Settings
+from consentry.terms import ActorRole, Channel
+from streams.append import LogWriter
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.05
+LOG_EVERY_S = 10.0
+MAX_DETAIL = 500
+INTAKE = Actor(role=ActorRole.SYSTEM, id="intake")
+_LOG_APPEND_TIME = 1
+_VERSION_UNKNOWN = "POLICY_VERSION_UNKNOWN"
+
+
+class IntakeRecord(Protocol):
+    """A record as a Kafka client gives it."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def timestamp_type(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """Why a record is set aside, and the subjects, as callers name them, that it may have been about."""
+
+    code: str
+    detail: str
+    subjects: tuple[str, ...]
+
+
+def wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class IntakeDoor:
+    """Takes in the records of one producer's intake topic: the topic's ACL says who that is."""
+
+    def __init__(
+        self,
+        producer: str,
+        settings: Settings,
+        identity: Genesis,
+        writer: LogWriter,
+        *,
+        policies: Callable[[], Policies],
+        wait_for_policies: Callable[[], Awaitable[None]],
+        clock: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        self._caller = Caller(producer, frozenset({CallerRole.PRODUCER}))
+        self._settings = settings
+        self._identity = identity
+        self._writer = writer
+        self._policies = policies
+        self._wait_for_policies = wait_for_policies
+        self._clock = clock
+
+    async def handle(self, records: Sequence[IntakeRecord]) -> None:
+        """Once this returns, each record's event stands in the log, or the record in quarantine, with acks=all.
+
+        Raises Unavailable when that is not known within restore_timeout_ms: then the records come again, and an event
+        that stands already is known by its event_id.
+        """
+        await self._until_a_policy_is_in_force()
+        patience = Patience(self._settings.visible_timeout_ms)
+        deliveries: list[asyncio.Future[Any]] = []
+        try:
+            async with asyncio.timeout(self._settings.restore_timeout_ms / 1000):
+                for record in records:
+                    deliveries += [asyncio.ensure_future(sent) for sent in await self._take(record, patience)]
+                await asyncio.gather(*deliveries)
+        except TimeoutError as fault:
+            raise Unavailable("the log does not acknowledge what was taken in", remedy=UNKNOWN_OUTCOME) from fault
+        finally:
+            for delivery in deliveries:
+                delivery.cancel()
+            await asyncio.gather(*deliveries, return_exceptions=True)
+
+    async def _until_a_policy_is_in_force(self) -> None:
+        """A grant must not be refused because this process has only just started, or no policy has begun."""
+        if self._policies().in_force(self._clock()) is not None:
+            return
+        log.warning("intake.waits_for_a_policy", extra={"producer": self._caller.name})
+        await self._wait_for_policies()
+        logged_at = self._clock()
+        while self._policies().in_force(self._clock()) is None:
+            await asyncio.sleep(POLL_S)
+            if self._clock() - logged_at > LOG_EVERY_S * 1000:
+                logged_at = self._clock()
+                log.warning("intake.waits_for_a_policy", extra={"producer": self._caller.name})
+
+    async def _take(self, record: IntakeRecord, patience: "Patience") -> list[Awaitable[Any]]:
+        try:
+            event = decode_event(record.value)
+        except UndecodableRecord as fault:
+            named = self._subject_of_key(record.key)
+            subjects = () if named is None else (named,)
+            return await self._set_aside(record, Refused("UNDECODABLE", str(fault), subjects))
+        outcome = self._outcome(record, event)
+        while isinstance(outcome, Refused) and outcome.code == _VERSION_UNKNOWN and await patience.wait():
+            outcome = self._outcome(record, event)  # the revision may be on its way to this process
+        if isinstance(outcome, Refused):
+            return await self._set_aside(record, outcome)
+        return [await self._writer.begin(outcome.event)]
+
+    def _outcome(self, record: IntakeRecord, event: AnySubjectEvent) -> Accepted | Refused:
+        named = self._subject_of_key(record.key)
+        readable = self._is_subject(event.subject)
+        subjects = (event.subject,) if readable else ()
+        if named is not None and named != event.subject:
+            detail = "the key names another subject than the event: which of the two is meant?"
+            return Refused("WRONG_KEY", detail, tuple(dict.fromkeys((*subjects, named))))
+        now = self._clock()
+        is_dated = record.timestamp_type == _LOG_APPEND_TIME
+        if event.sent_at is None and not is_dated:
+            event = msgspec.structs.replace(event, sent_at=record.timestamp)  # the producer's own clock
+        try:
+            (accepted,) = take_in(
+                [Submission(msgspec.structs.replace(event, producer=""))],
+                caller=self._caller,
+                policies=self._policies(),
+                identity=self._identity,
+                settings=self._settings,
+                now=now,
+                arrived_at=record.timestamp if is_dated else None,
+                new_id=lambda: quarantine_id(_source_of(record), event.subject),
+            )
+        except InvalidEvent as fault:
+            return Refused(fault.code, str(fault), subjects)
+        return accepted
+
+    async def _set_aside(self, record: IntakeRecord, refused: Refused) -> list[Awaitable[Any]]:
+        source = _source_of(record)
+        log.warning("intake.set_aside", extra={"source": source, "code": refused.code})
+        stored = tuple(stored_subject(subject, self._settings) for subject in refused.subjects)
+        whole = QuarantinedRecord(
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            recorded_at=record.timestamp,
+            key=record.key,
+            value=record.value,
+            code=refused.code,
+            detail=refused.detail[:MAX_DETAIL],
+            subject=stored[0] if stored else None,
+        )
+        deliveries: list[Awaitable[Any]] = [await self._writer.set_aside(whole)]
+        for subject in stored:
+            stop = SubjectQuarantined(
+                event_id=quarantine_id(source, subject),
+                subject=subject,
+                occurred_at=max(record.timestamp, 1),
+                actor=INTAKE,
+                channel=Channel.API,
+                producer=self._caller.name,
+                position=source,
+                error=refused.code,
+            )
+            deliveries.append(await self._writer.begin(stop))
+        return deliveries
+
+    def _subject_of_key(self, key: bytes | None) -> str | None:
+        try:
+            text = key.decode() if key else ""
+        except UnicodeDecodeError:
+            return None
+        return text if self._is_subject(text) else None
+
+    def _is_subject(self, text: str) -> bool:
+        """Whether it names a subject that the log may hold: a phone number may not even stand as a key."""
+        revisions = self._policies().revisions
+        kinds = {kind for revision in revisions for kind in revision.policy.subject_types}
+        return fault_of_subject(text, self._settings, kinds) is None
+
+
+class Patience:
+    """How long one batch waits for what may still arrive."""
+
+    def __init__(self, limit_ms: int) -> None:
+        self._left_s = limit_ms / 1000
+
+    async def wait(self) -> bool:
+        """Wait a moment; False when there is none left."""
+        if self._left_s <= 0:
+            return False
+        self._left_s -= POLL_S
+        await asyncio.sleep(POLL_S)
+        return True
+
+
+def _source_of(record: IntakeRecord) -> str:
+    return f"{record.topic}-{record.partition}@{record.offset}"

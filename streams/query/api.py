@@ -63,7 +63,7 @@ class Api(FastAPI):
             await super().__call__(scope, receive, send_marked)
         except Exception:  # it has been logged, and the caller gets an answer
             if not started:
-                await send_refusal(send, broken(f"{scope['method']} {scope['path']}"), fields[1:])
+                await send_refusal(send, broken("unknown"), fields[1:])
 
 
 def create_api(
@@ -82,11 +82,17 @@ def create_api(
     )
     api.evaluation = EvaluationRoute(settings, replica, access, metrics, clock)
     api.router.routes.append(Route(EVALUATION_PATH, api.evaluation, methods=["POST"]))
-    _add_events(api, EventDoor(settings, replica, writer, metrics, clock))
+    _add_events(api, settings, EventDoor(settings, replica, writer, metrics, clock))
     _add_readings(api, settings, replica, clock)
     _add_operations(api, replica, metrics)
     _answer_with_problems(api, metrics)
     return api
+
+
+def _route_of(request: Request) -> str:
+    """As the table of roles names it; never the path itself, which may hold a subject."""
+    route = request.scope.get("route")
+    return f"{request.method} {route.path_format}" if route is not None else "unknown"
 
 
 def _json(answer: object, status: int = 200) -> Response:
@@ -97,7 +103,7 @@ def _guard(access: Access) -> Callable[[Request], Awaitable[Caller | None]]:
     """Of every route that FastAPI serves: one that the table of roles does not name is nobody's."""
 
     async def guard(request: Request) -> Caller | None:
-        route = f"{request.method} {request.scope['route'].path_format}"
+        route = _route_of(request)
         if route in OPEN_ROUTES:
             return None
         caller = authorise(route, request.scope["headers"], access)
@@ -107,12 +113,12 @@ def _guard(access: Access) -> Callable[[Request], Awaitable[Caller | None]]:
     return guard
 
 
-def _add_events(api: Api, door: EventDoor) -> None:
+def _add_events(api: Api, settings: Settings, door: EventDoor) -> None:
     @api.post(
         "/v1/events",
         summary="Record what happened",
         tags=["events"],
-        openapi_extra=event_body(),
+        openapi_extra=event_body(settings),
         **answers("Appended", "AppendedList", status=201),
     )
     async def append_events(request: Request) -> Response:
@@ -163,8 +169,7 @@ def _add_operations(api: Api, replica: Replica, metrics: Metrics) -> None:
 
 def _answer_with_problems(api: Api, metrics: Metrics) -> None:
     def answer(request: Request, refusal: Refusal) -> Response:
-        route = request.scope.get("route")
-        metrics.refused(f"{request.method} {route.path_format}" if route else "unknown", refusal.code)
+        metrics.refused(_route_of(request), refusal.code)
         return Response(
             _encoder.encode(problems.details_of(refusal)),
             refusal.status,
@@ -178,7 +183,7 @@ def _answer_with_problems(api: Api, metrics: Metrics) -> None:
 
     @api.exception_handler(Exception)
     async def broke(request: Request, _fault: Exception) -> Response:
-        return answer(request, broken(f"{request.method} {request.url.path}"))
+        return answer(request, broken(_route_of(request)))
 
     @api.exception_handler(HTTPException)
     async def not_routed(request: Request, fault: HTTPException) -> Response:

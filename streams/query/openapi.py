@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from consentry.authzen import EVALUATION_PATH, EvaluationAnswer, EvaluationRequest
 from consentry.events import AnySubjectEvent
+from consentry.settings import Settings
 from streams.query import problems
 from streams.query.events import Appended, AppendedList
 from streams.query.health import Liveness, Readiness
@@ -55,22 +56,35 @@ def answers(*names: str, status: int = 200, also: tuple[int, ...] = ()) -> Docum
     }
 
 
-def event_body() -> Document:
-    """For openapi_extra: an event or a list of them, and the header that makes a request safe to repeat."""
+def event_body(settings: Settings) -> Document:
+    """For openapi_extra: an event or a list of them, and what makes a request safe to repeat, or wait."""
     event = _schemas()[0]
-    schema = {"anyOf": [event, {"type": "array", "items": event, "minItems": 1}]}
+    listed = {"type": "array", "items": event, "minItems": 1, "maxItems": settings.max_batch}
     return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {"anyOf": [event, listed]}}}},
         "parameters": [
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "required": False,
-                "description": "Instead of an event_id: the same key with the same body is one event",
-                "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-            }
+            _parameter(
+                "Idempotency-Key",
+                "header",
+                "Instead of an event_id: the same key with the same body is one event",
+                {"type": "string", "minLength": 1, "maxLength": 255},
+            ),
+            _parameter(
+                "wait",
+                "query",
+                "ms to wait until the event has been folded: the answer then tells its effect",
+                {"type": "integer", "minimum": 0, "maximum": settings.visible_timeout_ms},
+            ),
+            REQUEST_ID,
         ],
     }
+
+
+def _parameter(name: str, place: str, description: str, schema: Document) -> Document:
+    return {"name": name, "in": place, "required": False, "description": description, "schema": schema}
+
+
+REQUEST_ID = _parameter("X-Request-ID", "header", "Comes back with the answer", {"type": "string"})
 
 
 @cache
@@ -108,15 +122,7 @@ def _evaluation() -> Document:
         "summary": "May this be done? (OpenID AuthZEN 1.0)",
         "operationId": "evaluate",
         "tags": ["checks"],
-        "parameters": [
-            {
-                "name": "X-Request-ID",
-                "in": "header",
-                "required": False,
-                "description": "Comes back with the answer",
-                "schema": {"type": "string"},
-            }
-        ],
+        "parameters": [REQUEST_ID],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"$ref": _REF.format(name="EvaluationRequest")}}},

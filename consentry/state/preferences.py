@@ -95,11 +95,9 @@ def _switched_on(permissions: Permissions, seen: Permission, occurred_at: int) -
         return permissions
     off_at = -1
     for former in permissions:
-        if former.name != seen.name:
-            continue
         if seen.device == EVERY_DEVICE and former.device != EVERY_DEVICE:
-            return permissions
-        if former.device in (seen.device, EVERY_DEVICE):
+            return permissions  # a device is known, be it by another permission
+        if former.name == seen.name and former.device in (seen.device, EVERY_DEVICE):
             off_at = max(off_at, former.off_at)
     if min(occurred_at, seen.recorded_at) <= off_at:
         return permissions

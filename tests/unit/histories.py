@@ -1,0 +1,223 @@
+"""Random histories of one subject: events of a few cells, with clocks that lie, repeats, and records that come late."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+from hypothesis import strategies as st
+
+from consentry.events import (
+    Actor,
+    AnySubjectEvent,
+    ConsentDeferred,
+    ConsentGiven,
+    ConsentInvalidated,
+    ConsentReaffirmed,
+    ConsentRefused,
+    ConsentRequested,
+    ConsentRevoked,
+    ConsentWithdrawn,
+    DataCollected,
+    PermissionObserved,
+    PolicyAccepted,
+    PreferenceSet,
+    QuarantineReleased,
+    Recorded,
+    SubjectQuarantined,
+)
+from consentry.terms import ActorRole, Cell, Channel, Disposition, Expression, Operation, PermissionState, Position
+
+SUBJECT = "account:ada"
+EPOCH, PARTITION = 1, 3
+PURPOSES = ("feed.nearby", "partner.ads")
+OPERATIONS = (Operation.COLLECT, Operation.USE, Operation.SHARE)
+DATA = ("gps", "tags")
+RECIPIENTS = {"feed.nearby": (), "partner.ads": ("adnet", "adx")}
+PERMISSIONS = ("location", "camera")
+DEVICES = ("phone", "tablet")
+PERSON = Actor(role=ActorRole.SUBJECT, id=SUBJECT)
+OPERATOR = Actor(role=ActorRole.CONTROLLER, id="operator-1")
+CELLS = tuple(
+    Cell(purpose, operation, datum, recipient)
+    for purpose in PURPOSES
+    for operation in OPERATIONS
+    for datum in DATA
+    for recipient in RECIPIENTS[purpose] or ("",)
+)
+
+
+def at(offset: int) -> Position:
+    return Position(EPOCH, PARTITION, offset)
+
+
+def _some(words: Sequence[str], least: int = 1) -> st.SearchStrategy[tuple[str, ...]]:
+    return st.lists(st.sampled_from(list(words)), min_size=least, max_size=len(words)).map(tuple)
+
+
+def _part(words: Sequence[str]) -> st.SearchStrategy[tuple[str, ...] | None]:
+    return st.none() | _some(words)
+
+
+@st.composite
+def _cells(draw: st.DrawFn) -> dict[str, object]:
+    purpose = draw(st.sampled_from(PURPOSES))
+    recipients = RECIPIENTS[purpose]
+    return {
+        "purpose": purpose,
+        "operations": draw(_some(OPERATIONS)),
+        "data": draw(_some(DATA)),
+        "recipients": draw(_some(recipients)) if recipients else None,
+    }
+
+
+@st.composite
+def _scope(draw: st.DrawFn) -> dict[str, object]:
+    return {
+        "purpose": draw(st.none() | st.sampled_from(PURPOSES)),
+        "operations": draw(_part(OPERATIONS)),
+        "data": draw(_part(DATA)),
+        "recipients": draw(_part(("adnet", "adx"))),
+    }
+
+
+EXPECTED_POSITIONS = st.none() | st.none() | st.integers(1, 30).map(lambda offset: str(at(offset)))
+EXPECT_THE_LAST = "the last tightening"
+"""put in place of a position, when the history is laid down: what a client that had read the row would send"""
+
+grants = st.builds(
+    lambda cells, **rest: ("ConsentGiven", {**cells, **rest}),
+    _cells(),
+    policy_version=st.integers(1, 3),
+    expression=st.sampled_from(list(Expression)),
+    valid_until=st.none() | st.integers(1, 10_000),
+    expected_position=EXPECTED_POSITIONS | st.just(EXPECT_THE_LAST),
+)
+reaffirmations = st.builds(
+    lambda cells, **rest: ("ConsentReaffirmed", {**cells, **rest}),
+    _cells(),
+    policy_version=st.integers(1, 3),
+    valid_until=st.none() | st.integers(1, 10_000),
+    expected_position=EXPECTED_POSITIONS | st.just(EXPECT_THE_LAST),
+)
+asks = st.builds(
+    lambda kind, cells: (kind, {**cells, "policy_version": 1}),
+    st.sampled_from(["ConsentRequested", "ConsentDeferred"]),
+    _cells(),
+)
+refusals = st.builds(
+    lambda scope, scene: ("ConsentRefused", {**scope, "scene": scene}),
+    _scope(),
+    st.sampled_from([None, "start", "map"]),
+)
+stops = st.builds(
+    lambda kind, scope: (kind, {**scope, "reason": "because"}),
+    st.sampled_from(["ConsentWithdrawn", "ConsentWithdrawn", "ConsentRevoked", "ConsentInvalidated"]),
+    _scope(),
+)
+opt_outs = st.builds(
+    lambda **fields: ("PreferenceSet", {**fields, "opted_out": True}),
+    purpose=st.sampled_from(PURPOSES),
+    topic=st.sampled_from([None, None, None, "football"]),
+)
+lifts = st.builds(
+    lambda **fields: ("PreferenceSet", {**fields, "opted_out": False}),
+    purpose=st.sampled_from(PURPOSES),
+    expected_position=EXPECTED_POSITIONS | st.just(EXPECT_THE_LAST),
+)
+offs = st.builds(
+    lambda **fields: ("PermissionObserved", fields),
+    permission=st.sampled_from(PERMISSIONS),
+    state=st.sampled_from([PermissionState.OFF, PermissionState.LIMITED]),
+    device=st.sampled_from([None, *DEVICES]),
+)
+ons = st.builds(
+    lambda **fields: ("PermissionObserved", {**fields, "state": PermissionState.ON}),
+    permission=st.sampled_from(PERMISSIONS),
+    device=st.sampled_from([None, *DEVICES]),
+)
+odd_records = st.builds(
+    lambda source: ("SubjectQuarantined", {"position": source, "error": "truncated"}),
+    st.sampled_from(["consent-intake.app-0@7", "consent-intake.app-0@8"]),
+)
+releases = st.builds(
+    lambda source: (
+        "QuarantineReleased",
+        {"position": source, "disposition": Disposition.NO_EFFECT, "reason": "read by hand", "approver": "b"},
+    ),
+    st.sampled_from(["consent-intake.app-0@7", "consent-intake.app-0@8"]),
+)
+idle = st.builds(lambda cells: ("DataCollected", {**cells, "decision_position": "e1.p3.o1"}), _cells()) | st.just(
+    ("PolicyAccepted", {"policy_version": 1})
+)
+tightenings = refusals | stops | opt_outs.filter(lambda drawn: drawn[1]["topic"] is None) | offs | odd_records
+anything = (
+    grants | grants | grants | reaffirmations | asks | refusals | stops | stops | opt_outs | lifts | offs | ons
+    | odd_records | releases | idle
+)  # fmt: skip
+
+KINDS = {
+    kind.__name__: kind
+    for kind in (
+        ConsentRequested, ConsentDeferred, ConsentGiven, ConsentReaffirmed, ConsentRefused, ConsentWithdrawn,
+        ConsentRevoked, ConsentInvalidated, PreferenceSet, PermissionObserved, SubjectQuarantined, QuarantineReleased,
+        DataCollected, PolicyAccepted,
+    )
+}  # fmt: skip
+BY_OPERATORS = ("ConsentRevoked", "ConsentInvalidated", "ConsentRequested", "SubjectQuarantined", "QuarantineReleased")
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """An event without its place: how long after the former record it was recorded, and what its clock said."""
+
+    kind: str
+    fields: dict[str, object]
+    pause: int
+    clock: int
+    """occurred_at less recorded_at"""
+    number: int
+    """of its event id; two drafts of one number claim to be the same event"""
+
+
+CLOCKS = st.sampled_from([0, 0, -1, -3, -10, -40, 2, 20, 299_000, 300_000, 300_001, 10**9])
+
+
+@st.composite
+def drafts(draw: st.DrawFn, kinds: st.SearchStrategy[tuple[str, dict[str, object]]] = anything) -> Draft:
+    kind, fields = draw(kinds)
+    repeated = draw(st.integers(0, 9)) == 0
+    number = draw(st.integers(0, 5)) if repeated else draw(st.integers(10, 10**9))
+    return Draft(kind, fields, draw(st.sampled_from([0, 1, 1, 5, 20])), draw(CLOCKS), number)
+
+
+def lay_down(drawn: Sequence[Draft], *, first_offset: int = 1, recorded_at: int = 1_000) -> list[Recorded]:
+    """The drafts as records of the log, one after the other."""
+    from unit.model import tightened_position_of
+
+    records: list[Recorded] = []
+    for offset, draft in enumerate(drawn, start=first_offset):
+        recorded_at += draft.pause
+        fields = dict(draft.fields)
+        if fields.get("expected_position") == EXPECT_THE_LAST:
+            last = tightened_position_of(records)
+            fields["expected_position"] = None if last is None else str(last)
+        records.append(
+            Recorded(at(offset), recorded_at, event_of(draft.kind, draft.number, recorded_at + draft.clock, fields))
+        )
+    return records
+
+
+def event_of(kind: str, number: int, occurred_at: int, fields: dict[str, object]) -> AnySubjectEvent:
+    return KINDS[kind](
+        event_id=UUID(int=number),
+        subject=SUBJECT,
+        occurred_at=occurred_at,
+        actor=OPERATOR if kind in BY_OPERATORS else PERSON,
+        channel=Channel.APP,
+        **fields,
+    )
+
+
+def histories(
+    kinds: st.SearchStrategy[tuple[str, dict[str, object]]] = anything, *, most: int = 25
+) -> st.SearchStrategy[list[Recorded]]:
+    return st.lists(drafts(kinds), max_size=most).map(lay_down)

@@ -15,6 +15,7 @@ from consentry.partition import partition_of
 from consentry.replica.reader import StateReader
 from consentry.settings import Settings
 from streams.topics import require_topics
+from streams.topics.cluster import connect
 
 TOPIC = "consent-quarantine"
 POLL_MS = 200
@@ -60,11 +61,12 @@ async def read_quarantine(settings: Settings) -> tuple[SetAside, ...]:
 async def _records(settings: Settings) -> list[tuple[QuarantinedRecord, int]]:
     found: dict[str, tuple[QuarantinedRecord, int]] = {}
     topic = settings.topic(TOPIC)
+    async with connect(settings) as cluster:
+        (live,) = await cluster.topics(wanted=[topic])
+    places = [TopicPartition(topic, number) for number in range(live.partitions)]
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, **CONSUMER_DEFAULTS)
     try:
         await consumer.start()
-        await consumer.topics()  # or the partitions are not known yet
-        places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
         consumer.assign(places)
         for place in places:
             consumer.seek(place, 0)

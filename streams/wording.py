@@ -149,5 +149,5 @@ def _cells(purpose: str, operations: Iterable[Operation], data: Iterable[str], r
     to = list(recipients)
     towards = f" to {listed(to)}" if to else ""
     return (
-        f"{listed(operations, 'do anything with')} {listed(data, 'any data')} for {purpose or 'any purpose'}{towards}"
+        f"{listed(operations, 'any operation on')} {listed(data, 'any data')} for {purpose or 'any purpose'}{towards}"
     )

@@ -84,10 +84,11 @@ def exit_of(fault: ConsentryError) -> Exit:
 
 def show_error(fault: ConsentryError) -> None:
     """What, where, and what to do; on stderr."""
-    where = f"{fault.where}: " if fault.where else ""
-    click.secho(f"error: {where}{fault.what}", fg="red", err=True)
-    if fault.remedy:
-        click.echo(f"  try: {fault.remedy}", err=True)
+    for one in fault.problems if isinstance(fault, InvalidEvent) else (fault,):
+        where = f"{one.where}: " if one.where else ""
+        click.secho(f"error: {where}{one.what}", fg="red", err=True)
+        if one.remedy:
+            click.echo(f"  try: {one.remedy}", err=True)
 
 
 def note(line: str) -> None:

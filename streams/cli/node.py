@@ -32,7 +32,7 @@ class Node:
         return self._answer(self._send("GET", path, None, {}), kind)
 
     def post(self, path: str, body: bytes, kind: type[Answer], *, key: str | None = None, wait_ms: int = 0) -> Answer:
-        """`key` is the Idempotency-Key. Raises as `get`; InvalidEvent where an event is refused."""
+        """`key` is the Idempotency-Key. Raises as `get`; InvalidEvent where what was sent is refused."""
         headers = JSON if key is None else {**JSON, "idempotency-key": key}
         if wait_ms:
             path = f"{path}?wait={wait_ms}"

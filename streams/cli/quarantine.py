@@ -5,16 +5,15 @@ import base64
 import getpass
 import time
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import click
 import msgspec
 
 from consentry.errors import ConsentryError
-from consentry.events import Actor, QuarantineReleased
 from consentry.settings import Settings
 from consentry.terms import ActorRole, Channel, Disposition
 from streams.cli.frame import KAFKA, NODE, json_flag, show, show_json, with_settings
+from streams.cli.submissions import event_of_arguments
 
 if TYPE_CHECKING:
     from streams.quarantine import SetAside
@@ -132,19 +131,17 @@ def release(
     """
     from streams.cli.node import Node
 
-    event = QuarantineReleased(
-        event_id=uuid4(),
+    event = event_of_arguments(
+        "QuarantineReleased",
         subject=subject or _subject_of(settings, source),
-        occurred_at=time.time_ns() // 1_000_000,
-        actor=Actor(role=ActorRole.CONTROLLER, id=released_by),
+        actor_role=ActorRole.CONTROLLER,
+        actor_id=released_by,
         channel=Channel.API,
-        position=source,
-        disposition=Disposition(disposition),
-        reason=reason,
-        approver=approver,
+        occurred_at=time.time_ns() // 1_000_000,
+        fields=[("position", source), ("disposition", disposition), ("reason", reason), ("approver", approver)],
     )
     with Node(settings) as node:
-        released = node.post("/v1/events", msgspec.json.encode(event), _Released)
+        released = node.post("/v1/events", event, _Released)
     if as_json:
         show_json({"event_id": released.event_id, "position": released.position})
     else:

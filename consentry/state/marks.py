@@ -1,6 +1,6 @@
 """What a row keeps of tightenings: marks, and how their number stays bounded without any being lost."""
 
-from itertools import combinations
+from collections.abc import Iterator
 
 from consentry.events import Scoped
 from consentry.state.blocks import join, scope_of, within
@@ -71,13 +71,7 @@ def _not_covered_by(marks: Marks, later: Mark) -> list[Mark]:
 
 
 def _with_two_widened(marks: Marks) -> Marks | None:
-    pairs = [
-        (earlier, later)
-        for earlier, later in combinations(marks, 2)
-        if earlier.status is later.status
-        and earlier.actor_role is later.actor_role
-        and earlier.actor_id == later.actor_id
-    ]
+    pairs = list(_neighbours(marks))
     if not pairs:
         return None
     earlier, later = min(pairs, key=_loss)
@@ -85,6 +79,19 @@ def _with_two_widened(marks: Marks) -> Marks | None:
     rest = tuple([mark for mark in marks if mark is not earlier and mark is not later])
     place = sum(mark.offset < joined.offset for mark in rest)
     return (*_not_covered_by(rest[:place], joined), joined, *rest[place:])
+
+
+def _neighbours(marks: Marks) -> Iterator[tuple[Mark, Mark]]:
+    """Pairs of one status and actor that are worth weighing: neighbours, those of one purpose, those of all."""
+    for same_purpose, of_all in ((False, False), (True, False), (False, True)):
+        former: dict[tuple[str, ...], Mark] = {}
+        for mark in marks:
+            purpose = mark.scope.purpose
+            kind = (mark.status, mark.actor_role, mark.actor_id, purpose if same_purpose else "")
+            if kind in former:
+                yield former[kind], mark
+            if not of_all or not purpose:
+                former[kind] = mark
 
 
 def _joined(earlier: Mark, later: Mark) -> Mark:

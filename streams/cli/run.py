@@ -4,6 +4,7 @@ import click
 
 from consentry.settings import Settings
 from streams.cli.frame import KAFKA, finish, with_settings
+from streams.logs import set_up_logging
 
 
 @click.command()
@@ -20,6 +21,7 @@ def worker(settings: Settings) -> None:
     """
     from streams.app import run_worker
 
+    set_up_logging(settings)
     finish(run_worker(settings))
 
 
@@ -34,6 +36,7 @@ def serve(settings: Settings) -> None:
     Example:
       consentry serve --http-port 8480 --token-file tokens
     """
-    from streams.query import run_query_node
+    from streams.query.node import run_query_node
 
+    set_up_logging(settings)
     finish(run_query_node(settings))

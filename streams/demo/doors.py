@@ -1,0 +1,65 @@
+"""The two doors that any service uses, over HTTP: what happened, and may I?"""
+
+import time
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+import msgspec
+
+from consentry.authzen import EVALUATION_PATH, EvaluationAnswer
+from consentry.errors import Unavailable
+from consentry.settings import Settings
+from consentry.terms import Effect
+from streams.demo.script import Question
+
+Answer = TypeVar("Answer")
+TIMEOUT_S = 15.0
+
+
+class Written(msgspec.Struct, frozen=True):
+    """The answer to an event."""
+
+    event_id: str
+    position: str
+    effect: Effect | None = None
+
+
+class Doors:
+    """A query node, asked as the app would; closed by leaving its `with` block. All raise Unavailable."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._wait_ms = settings.visible_timeout_ms
+        self._http = httpx.Client(
+            base_url=settings.node_url,
+            timeout=TIMEOUT_S,
+            headers={"authorization": f"Bearer {settings.bearer_token}", "content-type": "application/json"},
+        )
+
+    def happened(self, body: bytes) -> tuple[Written, float]:
+        """Where the event stands, once it has taken effect; and how many ms that took."""
+        began = time.perf_counter()
+        written = self._post(f"/v1/events?wait={self._wait_ms}", body, Written)
+        return written, (time.perf_counter() - began) * 1000
+
+    def may(self, question: Question, min_position: str | None) -> EvaluationAnswer:
+        """The answer, by a state that has seen `min_position`."""
+        body = msgspec.json.encode(question.as_evaluation(min_position))
+        return self._post(EVALUATION_PATH, body, EvaluationAnswer)
+
+    def _post(self, path: str, body: bytes, kind: type[Answer]) -> Answer:
+        try:
+            answer = self._http.post(path, content=body)
+        except httpx.TransportError as fault:
+            raise Unavailable(f"no answer: {fault}", where=path) from fault
+        if answer.status_code not in (httpx.codes.OK, httpx.codes.CREATED):
+            raise Unavailable(f"HTTP {answer.status_code}: {answer.text}", where=path)
+        return msgspec.json.decode(answer.content, type=kind)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()

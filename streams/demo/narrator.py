@@ -1,0 +1,156 @@
+"""What the demo shows: the story on stdout, progress on stderr; colours on a terminal only."""
+
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from consentry.authzen import EvaluationAnswer
+from consentry.policy.wording import clauses_of
+from consentry.terms import Reason
+from streams.demo.script import Chapter, Expected, Question, Try
+from streams.wording import REASON_WORDS, listed, prompt_words
+
+PLAIN_WIDTH = 110
+LABEL_WIDTH = 10
+QUOTED_CHARACTERS = 130
+ENVELOPE = ("type", "subject", "actor", "event_id", "occurred_at", "channel")
+
+
+class Narrator:
+    """Tells what happens. `text` is the policy's wording, whose clauses it quotes."""
+
+    def __init__(self, text: str) -> None:
+        self._clauses = clauses_of(text)
+        self._began = time.monotonic()
+        self._out = _console(stderr=False)
+        self._err = _console(stderr=True)
+        self._steps = 0
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.monotonic() - self._began
+
+    def progress(self, line: str) -> None:
+        self._err.print(f"[dim]{self.seconds:5.1f} s  {escape(line)}[/dim]")
+
+    def waiting(self) -> AbstractContextManager[object]:
+        """A sign of life on a terminal, while what `progress` said takes its time."""
+        return self._err.status("")
+
+    def chapter(self, number: int, chapter: Chapter) -> None:
+        self._out.print()
+        self._out.print(f"[bold]{number}. {escape(chapter.title)}[/bold]")
+        self._out.print(escape(chapter.says))
+
+    def event(self, says: str, fields: Mapping[str, Any], outcome: str, seen: str) -> None:
+        own = "  ".join(f"{name}: {_shown(value)}" for name, value in fields.items() if name not in ENVELOPE)
+        self._lines(
+            says,
+            ("event", f"[bold]{fields['type']}[/bold] of {escape(str(fields['subject']))}  {escape(own)}"),
+            ("log", escape(outcome)),
+            ("subscriber", f"[cyan]{escape(seen)}[/cyan]"),
+        )
+
+    def answer(self, says: str, question: Question, answer: EvaluationAnswer, expected: Expected) -> None:
+        found = answer.context
+        self._lines(
+            says,
+            ("question", f"may the app {escape(_asked(question))}?"),
+            ("answer", f"{_verdict(answer.decision, found.reason)}  [dim]{_on(answer)}[/dim]"),
+            ("clause", self._quoted(found.clause)),
+            *self._consequences(answer),
+            *self._difference(Expected.of(answer), expected),
+        )
+
+    def _consequences(self, answer: EvaluationAnswer) -> list[tuple[str, str]]:
+        found = answer.context
+        lines = []
+        if found.obligations:
+            lines.append(("so", f"{escape(listed(word.replace('_', ' ') for word in map(str, found.obligations)))}"))
+        if found.prompt.may_ask or found.prompt.ask_after is not None:
+            lines.append(("", escape(prompt_words(found.prompt))))
+        return lines
+
+    def as_of(self, when: str, allow: bool, found: Expected, expected: Expected, evidence: str) -> None:
+        self._lines(
+            "",
+            (when, f"{_verdict(allow, found.reason)}  [dim]{escape(evidence)}[/dim]"),
+            ("clause", self._quoted(found.clause)),
+            *self._difference(found, expected),
+        )
+
+    def _difference(self, found: Expected, expected: Expected) -> list[tuple[str, str]]:
+        if found == expected:
+            return []
+        return [("[red]WRONG[/red]", f"[red]expected {escape(str(expected))}[/red]")]
+
+    def _quoted(self, clause: str) -> str:
+        words = self._clauses.get(clause, "")
+        if len(words) > QUOTED_CHARACTERS:
+            words = words[:QUOTED_CHARACTERS].rpartition(" ")[0] + " …"
+        return f"{escape(clause)}  [italic]“{escape(words)}”[/italic]"
+
+    def say(self, line: str = "", style: str = "") -> None:
+        self._out.print(escape(line), style=style)
+
+    def commands(self, tries: tuple[Try, ...]) -> None:
+        for each in tries:
+            self.say()
+            self.say(f"# {each.says}", "dim")
+            self._out.print(escape(each.command.rstrip()), soft_wrap=True)  # to be copied: never broken by us
+
+    def shell(self, line: str) -> None:
+        self._out.print(escape(line), soft_wrap=True)
+
+    def _lines(self, says: str, *rows: tuple[str, str]) -> None:
+        self._out.print()
+        if says:
+            self._out.print(f"  {escape(says)}")
+        table = Table.grid(padding=(0, 1))
+        table.add_column(width=2)
+        table.add_column(width=LABEL_WIDTH, style="dim")
+        table.add_column(overflow="fold")
+        for label, text in rows:
+            table.add_row("", label, text)
+        with self._out.capture() as drawn:
+            self._out.print(table)
+        for line in drawn.get().splitlines():
+            self._out.file.write(f"{line.rstrip()}\n")  # a table fills its columns up with spaces
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    return console
+
+
+def _verdict(allow: bool, reason: Reason) -> str:
+    style = "bold green" if allow else "bold red"
+    return f"[{style}]{'ALLOW' if allow else 'DENY'}  {reason}[/{style}]  {escape(REASON_WORDS[reason])}"
+
+
+def _on(answer: EvaluationAnswer) -> str:
+    found = answer.context
+    evidence = f", rests on event {short(found.evidence[0])}" if found.evidence else ""
+    return escape(f"(seen at {found.position}{evidence})")
+
+
+def short(event_id: str) -> str:
+    """Enough of an id to find the event above by."""
+    return event_id.partition("-")[0]
+
+
+def _asked(question: Question) -> str:
+    use = {True: ", in use now", False: ", not in use now", None: ""}[question.active]
+    return f"{question.operation} {listed(question.data)} of {question.subject} for {question.purpose}{use}"
+
+
+def _shown(value: object) -> str:
+    return listed(map(str, value)) if isinstance(value, list) else str(value)

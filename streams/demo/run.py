@@ -1,0 +1,119 @@
+"""run_demo: start all, play the story, check every answer, show what an audit finds, clean up."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
+from uuid import uuid4
+
+from consentry.settings import Settings
+from streams.demo.afterwards import show_what_to_try, wait_until_interrupted
+from streams.demo.doors import Doors, Written
+from streams.demo.narrator import Narrator, short
+from streams.demo.script import Chapter, Expected, Step, Story, load_story
+from streams.demo.stack import Stack, running_stack
+
+SEEN_TIMEOUT_S = 15.0
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run_demo(settings: Settings, *, keep: bool) -> int:
+    """0 when every answer was as the story expects it, else 1. `keep` leaves all running until Ctrl-C.
+
+    Of `settings` the Kafka to use counts; without one it starts one of its own. Raises ConsentryError where
+    something cannot be started, KeyboardInterrupt on SIGINT, SIGTERM and SIGHUP; whatever it raises, nothing of it
+    goes on running.
+    """
+    story = load_story()
+    narrator = Narrator(story.text)
+    with ended_once(), running_stack(settings, story, narrator) as stack:
+        narrator.progress("ready")
+        play = Play(story, stack, narrator)
+        play.play()
+        _show_end(play, narrator)
+        if keep:
+            show_what_to_try(stack, story, narrator)
+            wait_until_interrupted(stack)
+        narrator.progress("stopping")
+    return 1 if play.wrong else 0
+
+
+@contextmanager
+def ended_once() -> Iterator[None]:
+    """The first signal interrupts; those that follow must not disturb the cleaning up."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+        for number in ENDINGS:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    former = {number: signal.signal(number, interrupt) for number in ENDINGS}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+class Play:
+    """The story on a running stack, and how many answers were not what it expects."""
+
+    def __init__(self, story: Story, stack: Stack, narrator: Narrator) -> None:
+        self._story = story
+        self._stack = stack
+        self._narrator = narrator
+        self._position: str | None = None
+        self.asked = 0
+        self.wrong = 0
+
+    def play(self) -> None:
+        with Doors(self._stack.settings) as doors:
+            for number, chapter in enumerate(self._story.chapters, start=1):
+                self._chapter(number, chapter, doors)
+
+    def _chapter(self, number: int, chapter: Chapter, doors: Doors) -> None:
+        self._narrator.chapter(number, chapter)
+        for step in chapter.steps:
+            self._stack.require_running()
+            if step.happens is not None:
+                self._happen(step, doors)
+            else:
+                self._ask(step, doors)
+
+    def _happen(self, step: Step, doors: Doors) -> None:
+        body = step.body(uuid4(), time.time_ns() // 1_000_000)
+        written, took_ms = doors.happened(body)
+        self._position = written.position
+        seen = self._stack.subscriber.wait_for_line(
+            lambda line: line.startswith(f"{written.position} "), SEEN_TIMEOUT_S
+        )
+        assert step.happens is not None
+        self._narrator.event(step.says, step.happens, _outcome(written, took_ms), seen)
+
+    def _ask(self, step: Step, doors: Doors) -> None:
+        assert step.ask is not None
+        assert step.expect is not None
+        answer = doors.may(step.ask, self._position)
+        self._count(Expected.of(answer), step.expect)
+        self._narrator.answer(step.says, step.ask, answer, step.expect)
+
+    def _count(self, found: Expected, expected: Expected) -> None:
+        self.asked += 1
+        self.wrong += found != expected
+
+
+def _outcome(written: Written, took_ms: float) -> str:
+    effect = "" if written.effect is None else f", {written.effect}"
+    return f"event {short(written.event_id)} at {written.position}{effect}, in the state after {took_ms:.0f} ms"
+
+
+def _show_end(play: Play, narrator: Narrator) -> None:
+    narrator.say()
+    if play.wrong:
+        narrator.say(f"{play.wrong} of {play.asked} answers were not as the story expects them.", "bold red")
+    else:
+        narrator.say(
+            f"All {play.asked} answers were as the policy demands, {narrator.seconds:.1f} s after the start.", "bold"
+        )

@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import NoReturn
 from uuid import uuid4
@@ -19,16 +19,18 @@ SEEN_TIMEOUT_S = 15.0
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def run_demo(settings: Settings, *, keep: bool) -> int:
+def run_demo(settings: Settings, *, keep: bool, story: Story | None = None) -> int:
     """0 when every answer was as the story expects it, else 1. `keep` leaves all running until Ctrl-C.
 
     Of `settings` the Kafka to use counts; without one it starts one of its own. Raises ConsentryError where
     something cannot be started, KeyboardInterrupt on SIGINT, SIGTERM and SIGHUP; whatever it raises, nothing of it
     goes on running.
     """
-    story = load_story()
+    story = story or load_story()
     narrator = Narrator(story.text)
-    with ended_once(), running_stack(settings, story, narrator) as stack:
+    with ended_once(), ExitStack() as exits:
+        with narrator.waiting():
+            stack = exits.enter_context(running_stack(settings, story, narrator))
         narrator.progress("ready")
         play = Play(story, stack, narrator)
         play.play()

@@ -124,8 +124,10 @@ def faults_of_authority(event: AnySubjectEvent, caller: Caller) -> Iterator[Faul
         yield _refused("/type", f"{caller.name} may not send {kind}", _who_may(line))
         return
     if not _speaks(line, caller, event.actor.role):
-        yield _refused("/actor/role", f"{kind} is not the act of a {event.actor.role} from this caller", _who_may(line))
-    elif isinstance(event, AgeAsserted):
+        what = f"{kind} is not the act of a {event.actor.role} from this caller"
+        yield _refused("/actor/role", what, _who_may(line))
+        return
+    if isinstance(event, AgeAsserted):
         yield from _faults_of_source(event, caller)
     if bearing_of(event) is not Bearing.LOOSENS:
         return

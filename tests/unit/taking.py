@@ -155,14 +155,14 @@ def take_all(
 
 def take(body: dict[str, Any], **more: Any) -> AnySubjectEvent:
     """The event that intake makes of a body, from a caller who may send it unless another is given."""
-    more.setdefault("caller", caller_for(body["type"]))
+    more["caller"] = more.get("caller") or caller_for(body["type"])
     (accepted,) = take_all(body, **more)
     return accepted.event
 
 
 def refused(body: dict[str, Any], **more: Any) -> InvalidEvent:
     """The refusal of a body that intake must not take."""
-    more.setdefault("caller", caller_for(body["type"]))
+    more["caller"] = more.get("caller") or caller_for(body["type"])
     try:
         taken = take_all(body, **more)
     except InvalidEvent as fault:

@@ -168,7 +168,7 @@ def _entries_of(path: Path) -> tuple[Entry, ...]:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise ConsentryError(f"more than {MAX_FILE_BYTES} bytes", where=str(path))
         document: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        entries = msgspec.convert(document or {}, _File).tokens
+        entries = msgspec.convert({} if document is None else document, _File).tokens
     except OSError as fault:
         raise ConsentryError(f"cannot be read: {fault.strerror}", where=str(path)) from fault
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, msgspec.ValidationError) as fault:

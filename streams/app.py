@@ -18,6 +18,7 @@ from consentry.replica.policies import PolicyFollower
 from consentry.settings import Settings, load_settings
 from streams.append import LogWriter
 from streams.intake_agent import IntakeDoor
+from streams.logs import configure_logging
 from streams.ownership import Ownership
 from streams.processors import Batch, Reached, nothing
 from streams.topics import require_topics
@@ -170,7 +171,7 @@ def create_app(settings: Settings, reached: Reached = nothing) -> ConsentApp:
 
 def end_process(fault: BaseException) -> None:
     """End at once, before anything is acked. A supervisor starts the worker again."""
-    log.critical("worker.ended error=%s: %s", type(fault).__name__, fault)
+    log.critical("worker.ended", extra={"error": f"{type(fault).__name__}: {fault}"})
     logging.shutdown()
     sys.stderr.flush()
     os._exit(EXIT_FATAL)
@@ -182,6 +183,7 @@ def run_worker(settings: Settings, reached: Reached = nothing) -> int:
 
 
 async def _run_worker(settings: Settings, reached: Reached) -> int:
+    configure_logging(settings.log_level)
     app = create_app(settings, reached)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -1,44 +1,36 @@
-"""Logs of a process that runs for long: one JSON line a record on stderr, an event name and its fields."""
+"""Logs: an event name and fields, one line each on standard error. Nothing here names a subject, a key or a payload."""
 
 import logging
 import sys
 
-import msgspec
+import structlog
 
-from consentry.errors import ConsentryError
-from consentry.settings import Settings
-
-LEVELS = ("debug", "info", "warning", "error")
-OURS = ("consentry", "streams")
-_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+QUIET = ("aiokafka", "faust", "mode", "uvicorn.access", "httpx", "httpcore")
+"""libraries whose everyday words would drown ours: from them only warnings"""
 
 
-class JsonLines(logging.Formatter):
-    """{"at": ms, "level": …, "event": …, "from": …} and the record's own fields."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, object] = {
-            "at": int(record.created * 1000),
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            "from": record.name,
-        }
-        own = {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
-        line |= {name: value for name, value in own.items() if name not in line}
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode()
-
-
-def set_up_logging(settings: Settings) -> None:
-    """Ours from `log_level` on, those of libraries from warnings on. Raises ConsentryError on an unknown level."""
-    level = settings.log_level.lower()
-    if level not in LEVELS:
-        raise ConsentryError(
-            f"{settings.log_level!r} is no level", where="log_level", remedy=f"one of {', '.join(LEVELS)}"
-        )
+def configure_logging(level: str) -> None:
+    """Once a process, by whoever runs it: text for people on a terminal, logfmt else."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(handlers=[handler], level=logging.DEBUG if level == "debug" else logging.WARNING, force=True)
-    for name in OURS:
-        logging.getLogger(name).setLevel(level.upper())
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.ExtraAdder(),
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.format_exc_info,
+            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer()],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def _renderer() -> structlog.typing.Processor:
+    if sys.stderr.isatty():
+        return structlog.dev.ConsoleRenderer()
+    return structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False)

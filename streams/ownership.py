@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -32,7 +33,7 @@ class Ownership:
         identity: Genesis,
         *,
         handle_intake: Handle,
-        seek_back: Callable[[TP, int], Awaitable[None]],
+        seek_back: Callable[[TP], Awaitable[None]],
         fatal: Fatal,
         reached: Reached,
     ) -> None:
@@ -81,7 +82,7 @@ class Ownership:
         for tp in assigned:
             if tp.topic != self._events:
                 self._start_intake(tp)
-        log.info("worker.assigned partitions=%s intake=%d", sorted(owned), len(self._intakes))
+        log.info("worker.assigned", extra={"partitions": sorted(owned), "intake_partitions": len(self._intakes)})
 
     async def _take_over(self, partitions: set[int]) -> None:
         writers = {partition: PartitionWriter(self._settings, partition) for partition in partitions}
@@ -96,7 +97,7 @@ class Ownership:
                 self._identity,
                 self.table.partitions[partition],
                 writer,
-                seek_back=self._seek_events_back,
+                read_again=partial(self._seek_back, tp),
                 reached=self._reached,
             )
             self._owners[partition] = owner
@@ -114,7 +115,7 @@ class Ownership:
         async def handle(records: Sequence[Any]) -> None:
             await self._handle_intake(tp.topic, records)
 
-        intake = IntakeOwner(handle, self._reached)
+        intake = IntakeOwner(handle, read_again=partial(self._seek_back, tp), reached=self._reached)
         self._intakes[tp] = intake
         self._spawn(tp, intake.run())
 
@@ -128,9 +129,6 @@ class Ownership:
         await self._stop_intakes()
         for partition in list(self._owners):
             await self._give_up(partition)
-
-    async def _seek_events_back(self, partition: int, offset: int) -> None:
-        await self._seek_back(TP(self._events, partition), offset)
 
     def _spawn(self, tp: TP, work: Any) -> None:
         task = asyncio.create_task(work, name=f"{tp.topic}-{tp.partition}")
@@ -150,23 +148,26 @@ class Ownership:
     # heartbeats
 
     async def beat(self) -> None:
-        """Ask again and again where the owned partitions end: rows folded up to there are complete as of the question."""
+        """Ask again and again where the owned partitions end: rows folded up to there were complete when we asked."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap_servers, **CONSUMER_DEFAULTS)
         await consumer.start()
         policies = TopicPartition(self._settings.topic("policy-revisions"), 0)
         try:
             while True:
                 await asyncio.sleep(self._settings.heartbeat_interval_ms / 1000)
-                owners = dict(self._owners)
-                tps = [TopicPartition(self._events, partition) for partition in owners]
+                owners: dict[TP, PartitionOwner | IntakeOwner] = {
+                    TP(self._events, partition): owner for partition, owner in self._owners.items()
+                }
+                owners |= self._intakes
+                tps = [TopicPartition(tp.topic, tp.partition) for tp in owners]
                 at = time.time_ns() // 1_000_000  # before the question, so that the answer holds for it
                 try:
                     ends = await consumer.end_offsets([*tps, policies]) if tps else {}
                 except KafkaError as fault:
-                    log.warning("heartbeat.failed error=%r", fault)
+                    log.warning("heartbeat.failed", extra={"error": repr(fault)})
                     continue
-                for tp in tps:
-                    policy_offset = ends[policies] - 1 if tp.partition == 0 else None
-                    owners[tp.partition].saw_end(EndSeen(at, ends[tp], policy_offset))
+                for tp, owner in owners.items():
+                    policy_offset = ends[policies] - 1 if (tp.topic, tp.partition) == (self._events, 0) else None
+                    owner.saw_end(EndSeen(at, ends[TopicPartition(tp.topic, tp.partition)], policy_offset))
         finally:
             await consumer.stop()

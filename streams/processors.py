@@ -29,7 +29,8 @@ YIELD_EVERY = 200
 """records folded before other tasks of the loop have a turn"""
 GAP_PATIENCE_S = 30.0
 """a gap that reading again does not close within this time is a hole in the log"""
-SEEK_EVERY_S = 1.0
+STALL_S = 2.0
+"""records that are there and do not come within this time are fetched anew: Faust drops what a rebalance overtakes"""
 
 
 class Stage(StrEnum):
@@ -65,6 +66,22 @@ class EndSeen(msgspec.Struct, frozen=True):
     policy_offset_last: int | None
 
 
+class Stall:
+    """Notices records that are known to be there and do not come, and has them fetched anew."""
+
+    def __init__(self, read_again: Callable[[], Awaitable[None]]) -> None:
+        self._read_again = read_again
+        self._since = time.monotonic()
+
+    def moved(self) -> None:
+        self._since = time.monotonic()
+
+    async def read_again_if_due(self) -> None:
+        if time.monotonic() - self._since > STALL_S:
+            self.moved()
+            await self._read_again()
+
+
 class PartitionOwner:
     """Folds one partition of consent-events: everything that waits is one transaction of rows and watermark."""
 
@@ -75,7 +92,7 @@ class PartitionOwner:
         rows: PartitionRows,
         writer: PartitionWriter,
         *,
-        seek_back: Callable[[int, int], Awaitable[None]],
+        read_again: Callable[[], Awaitable[None]],
         reached: Reached = nothing,
     ) -> None:
         self.partition = rows.partition
@@ -83,13 +100,12 @@ class PartitionOwner:
         self._identity = identity
         self._rows = rows
         self._writer = writer
-        self._seek_back = seek_back
+        self._stall = Stall(read_again)
         self._reached = reached
         self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(QUEUED_BATCHES)
         self._ends: deque[EndSeen] = deque(maxlen=PROOFS_HELD)
         self._truncated = 0
         self._gap_since: float | None = None
-        self._sought_at = 0.0
         self._state_topic = settings.topic("consent-state")
         self._quarantine_topic = settings.topic("consent-quarantine")
 
@@ -124,11 +140,16 @@ class PartitionOwner:
             batches = await self._waiting()
             records = self._contiguous(batches)
             if records is None:
-                await self._read_again()
+                self._check_patience()
+                await self._stall.read_again_if_due()
                 continue
             await self._fold(records)
             for batch in batches:
                 await batch.ack()
+            if records or not self._ends:
+                self._stall.moved()
+            elif not batches:
+                await self._stall.read_again_if_due()
 
     async def _waiting(self) -> list[Batch]:
         """All that waits, at least one item: a batch, or the heartbeat's nudge."""
@@ -158,7 +179,7 @@ class PartitionOwner:
             self._gap_since = None
         return records
 
-    async def _read_again(self) -> None:
+    def _check_patience(self) -> None:
         now = time.monotonic()
         if self._gap_since is None:
             self._gap_since = now
@@ -168,9 +189,6 @@ class PartitionOwner:
                 where=f"consent-events-{self.partition}",
                 remedy="the log is never compacted or shortened; run `consentry topics check`",
             )
-        if now - self._sought_at > SEEK_EVERY_S:
-            self._sought_at = now
-            await self._seek_back(self.partition, self.offset_next)
 
     async def _fold(self, records: list[Any]) -> None:
         states: dict[str, SubjectState] = {}
@@ -259,20 +277,38 @@ def _raw(record: Any) -> RawRecord:
 class IntakeOwner:
     """Takes in one partition of an intake topic; an offset is durable when its events are in the log."""
 
-    def __init__(self, handle: Callable[[Sequence[Any]], Awaitable[None]], reached: Reached = nothing) -> None:
+    def __init__(
+        self,
+        handle: Callable[[Sequence[Any]], Awaitable[None]],
+        *,
+        read_again: Callable[[], Awaitable[None]],
+        reached: Reached = nothing,
+    ) -> None:
         self.durable_next: int | None = None
         self._handle = handle
         self._reached = reached
-        self._queue: asyncio.Queue[Batch] = asyncio.Queue(QUEUED_BATCHES)
+        self._stall = Stall(read_again)
+        self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(QUEUED_BATCHES)
 
     async def put(self, batch: Batch) -> None:
         await self._queue.put(batch)
+
+    def saw_end(self, end: EndSeen) -> None:
+        """The topic ended there at that time."""
+        if self.durable_next is not None and end.offset_next <= self.durable_next:
+            self._stall.moved()
+        elif end.offset_next > 0 and self._queue.empty():
+            self._queue.put_nowait(None)
 
     async def run(self) -> None:
         """Until cancelled. Whatever it raises must end the process."""
         while True:
             batch = await self._queue.get()
+            if batch is None:
+                await self._stall.read_again_if_due()
+                continue
             await self._handle(batch.records)
             self._reached(Stage.TAKEN_IN)
             self.durable_next = batch.records[-1].offset + 1
+            self._stall.moved()
             await batch.ack()

@@ -47,11 +47,13 @@ class ConsentTable:
                 await self._verify(rows.watermark)
             self.partitions[partition] = rows
         log.info(
-            "table.restored partitions=%s rows=%d records=%d seconds=%.2f",
-            sorted(partitions),
-            sum(len(rows) for rows in reader.rows.values()),
-            reader.records_read,
-            time.monotonic() - started,
+            "table.restored",
+            extra={
+                "partitions": sorted(partitions),
+                "rows": sum(len(rows) for rows in reader.rows.values()),
+                "records": reader.records_read,
+                "seconds": round(time.monotonic() - started, 2),
+            },
         )
 
     def drop(self, partition: int) -> None:

@@ -5,14 +5,18 @@ of records, read positions come from `app.positions` (a watermark, or what has b
 committed. docs/decisions/0002-faust.md says what is overridden, and how we would leave.
 """
 
+import logging
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol
 
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 from mode.utils.futures import notify
 
 from streams.kafka_thread import committed_or_beginning
+
+log = logging.getLogger(__name__)
 
 
 class Positions(Protocol):
@@ -35,14 +39,21 @@ class Consumer(driver.Consumer):
         records, active = await self._wait_next_records(timeout)
         if records is None or self.should_stop:
             return
-        if not self.flow_active:
-            await self.perform_seek()
-            return
         for tp, batch in records.items():
             if not self.flow_active or self.app.consumer_generation_id != generation:
+                # The client's position is already past what is dropped here, and a rebalance may have sought before
+                # this fetch came back: without another seek these records would never be read.
+                await self._read_on()
                 return
             if batch and (active is None or tp in active or tp in self._buffered_partitions):
                 yield tp, self._batch_message(tp, list(batch), generation)
+
+    async def _read_on(self) -> None:
+        try:
+            await self.perform_seek()
+        except (IllegalStateError, KafkaError) as fault:
+            # a partition went elsewhere meanwhile; what stays without records is noticed by its owner (Stall)
+            log.info("consumer.seek_failed", extra={"error": repr(fault)})
 
     def _batch_message(self, tp: TP, batch: list[Any], generation: int) -> ConsumerMessage:
         last = batch[-1]
@@ -64,20 +75,21 @@ class Consumer(driver.Consumer):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Where each assigned partition is read on. Called after each rebalance, before the streams go on."""
-        offsets: dict[TP, int] = {}
-        for tp in self.assignment():
-            offset = self._positions.offset_next(tp)
-            if offset is None:
-                offset = await committed_or_beginning(self._thread, tp)
-            offsets[tp] = offset
+        offsets = {tp: await self._offset_next(tp) for tp in self.assignment()}
         if offsets:
             await self._thread.seek_wait(offsets)
         return offsets
 
-    async def seek_back(self, tp: TP, offset: int) -> None:
-        """Read on from `offset`; what was fetched beyond it and not yet handed over is read again."""
+    async def _offset_next(self, tp: TP) -> int:
+        offset = self._positions.offset_next(tp)
+        return await committed_or_beginning(self._thread, tp) if offset is None else offset
+
+    async def seek_back(self, tp: TP) -> None:
+        """Read on from the partition's position; what was fetched beyond it and never handed over is read again."""
+        if tp not in self.assignment():
+            return
         self._read_offset[tp] = None  # or the earlier records would be dropped as already read
-        await self._thread.seek_wait({tp: offset})
+        await self._thread.seek_wait({tp: await self._offset_next(tp)})
 
     # What Faust would commit are the messages it saw acked, skipped ones among them. We commit what is durable.
 

@@ -2,4 +2,4 @@
 
 from streams.cli import main
 
-main()
+main(prog_name="consentry")

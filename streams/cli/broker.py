@@ -11,9 +11,9 @@ from streams.cli.frame import note, show, with_settings
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The first broker's; 0: a free one.")
 @with_settings("data_dir")
 def broker(settings: Settings, brokers: str, port: int) -> None:
-    """Run a real Apache Kafka here, without Docker or Java, until Ctrl-C.
+    """Run a real Apache Kafka here, until Ctrl-C.
 
-    Its address is printed once it serves. Without --data-dir its data is gone at the end.
+    It needs neither Docker nor Java. Its address is printed once it serves. Without --data-dir its data is gone at the end.
 
     \b
     Example:

@@ -40,7 +40,9 @@ def check(
     explain: bool,
     as_json: bool,
 ) -> None:
-    """Ask whether something may be done with data of SUBJECT: exit 0 is ALLOW, 1 is DENY, 3 is no answer.
+    """Ask whether something may be done with a subject's data.
+
+    Exit 0 is ALLOW, 1 is DENY, 3 is no answer. The token for the query node is in CONSENTRY_BEARER_TOKEN.
 
     \b
     Example:

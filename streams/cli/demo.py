@@ -10,7 +10,9 @@ from streams.cli.frame import finish, with_settings
 @click.option("--keep", is_flag=True, help="Leave everything running at the end, and say what to try next.")
 @with_settings("bootstrap_servers")
 def demo(settings: Settings, keep: bool) -> None:
-    """Play a story on a real Kafka: events, questions, answers, and the clause behind each.
+    """Play the whole path as a story, on a real Kafka.
+
+    Each step prints the event, the question, the answer, its reason and the clause behind it.
 
     Without --bootstrap-servers it starts a Kafka of its own, and removes all of it at the end.
 

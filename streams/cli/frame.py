@@ -12,7 +12,15 @@ from typing import Any, NoReturn, TypeVar
 import click
 import msgspec
 
-from consentry.errors import ConsentryError, InvalidEvent, InvalidPolicy, NotFresh, Unavailable, UntrustedLog
+from consentry.errors import (
+    ConsentryError,
+    InvalidEvent,
+    InvalidPolicy,
+    NotFresh,
+    Unavailable,
+    UndecodableRecord,
+    UntrustedLog,
+)
 from consentry.settings import load_settings
 from streams.settings_options import described
 
@@ -38,6 +46,7 @@ EXIT_OF_ERROR: tuple[tuple[type[ConsentryError], Exit], ...] = (
     (UntrustedLog, Exit.NO),
     (Unavailable, Exit.UNKNOWN),
     (NotFresh, Exit.UNKNOWN),
+    (UndecodableRecord, Exit.UNKNOWN),
     (ConsentryError, Exit.WRONG_USE),
 )
 
@@ -137,7 +146,7 @@ def with_settings(*names: str) -> Callable[[Command], Command]:
 
 KAFKA = ("bootstrap_servers", "topic_prefix")
 """The settings of every command that speaks to Kafka."""
-NODE = ("node_url", "bearer_token")
-"""The settings of every command that asks a query node."""
+NODE = ("node_url",)
+"""The setting of every command that asks a query node; its token is no flag, which others on the machine could read."""
 
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON with stable keys, for programs.")

@@ -64,8 +64,8 @@ class Node:
             return Unavailable(f"HTTP {status} without a reason of ours", where=self.url)
         if status >= 500:
             return Unavailable(details.detail, where=self.url, remedy="repeat it: nothing happens twice")
-        if status in (409, 413, 422):
-            errors = [Problem(error.detail, where=error.pointer, remedy=error.remedy) for error in details.errors]
+        errors = [Problem(error.detail, where=error.pointer, remedy=error.remedy) for error in details.errors]
+        if errors or status in (409, 413, 422):
             return InvalidEvent(errors or [Problem(details.detail)], status=status, code=details.code)
         return ConsentryError(details.detail, where=self.url, remedy=_REMEDY_OF_STATUS.get(status, ""))
 

@@ -13,7 +13,12 @@ from streams.cli.frame import KAFKA, json_flag, show, show_json, warn, with_sett
 
 @click.group()
 def policy() -> None:
-    """The policy: a document that says what may be done, and its wording."""
+    """Check a policy document, publish its revisions.
+
+    \b
+    Example:
+      consentry policy validate policy.yaml
+    """
 
 
 class Validated(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +49,9 @@ document_argument = click.argument("document", type=click.File(encoding="utf-8")
 @click.option("--text", type=click.File(encoding="utf-8"), help="The wording, to look for its clauses.")
 @json_flag
 def validate(document: click.utils.LazyFile, text: click.utils.LazyFile | None, as_json: bool) -> None:
-    """Check a policy document (- is standard input); exit 1 with line and field if it is not valid.
+    """Check a policy document.
+
+    FILE may be - for standard input. Exit 1 with line and field if it is not valid.
 
     \b
     Example:

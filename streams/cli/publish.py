@@ -64,10 +64,12 @@ def publish(
     intake: str | None,
     as_json: bool,
 ) -> None:
-    """Publish events: of a FILE (- is standard input) with one, a list, or one a line; or one from arguments.
+    """Publish events from a file, standard input or arguments.
 
-    They go to a query node, which answers where each stands in the log; with --intake to Kafka, from where a
-    worker takes them in. A list goes in parts; if one is refused the command stops and says which event and why.
+    A FILE (- is standard input) holds one event, a list, or one a line. They go to a query node, which answers
+    where each stands in the log; with --intake to Kafka, from where a worker takes them in. A long file goes in
+    parts; if one is refused the command stops and says which event and why. The token for the node is in
+    CONSENTRY_BEARER_TOKEN.
 
     \b
     Examples:

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 @click.group()
 def quarantine() -> None:
-    """Records that could not be taken in or folded: their subjects get no ALLOW until they are released."""
+    """See and release what could not be taken in or folded.
+
+    The subject of such a record gets no ALLOW until it is released: the record might have been a withdrawal.
+
+    \b
+    Example:
+      consentry quarantine list --standing
+    """
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,7 +127,7 @@ def release(
     subject: str | None,
     as_json: bool,
 ) -> None:
-    """Release a subject from one record, through a query node, with an operator's token.
+    """Release a subject from one record, through a query node, with an operator's token in CONSENTRY_BEARER_TOKEN.
 
     First see to what the record says: if it may have been a withdrawal, send that again.
 

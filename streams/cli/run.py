@@ -4,13 +4,12 @@ import click
 
 from consentry.settings import Settings
 from streams.cli.frame import KAFKA, finish, with_settings
-from streams.logs import set_up_logging
 
 
 @click.command()
 @with_settings(*KAFKA, "worker_id", "intake_producers", "log_level")
 def worker(settings: Settings) -> None:
-    """Fold events into the state of each subject, until Ctrl-C.
+    """Fold events into each subject's state, until Ctrl-C.
 
     Any number of workers share the partitions. Give each a --worker-id of its own, and a restarted one gets its
     partitions back at once.
@@ -21,22 +20,22 @@ def worker(settings: Settings) -> None:
     """
     from streams.app import run_worker
 
-    set_up_logging(settings)
     finish(run_worker(settings))
 
 
 @click.command()
 @with_settings(*KAFKA, "http_host", "http_port", "token_file", "log_level")
 def serve(settings: Settings) -> None:
-    """Answer checks and take in events over HTTP, until Ctrl-C.
+    """Answer checks and take in events, until Ctrl-C.
 
-    It holds a copy of all state, and is ready once that is complete: GET /readyz says so.
+    Over HTTP. It holds a copy of all state, and is ready once that is complete: GET /readyz says so.
 
     \b
     Example:
       consentry serve --http-port 8480 --token-file tokens
     """
+    from streams.logs import configure_logging
     from streams.query.node import run_query_node
 
-    set_up_logging(settings)
+    configure_logging(settings.log_level)
     finish(run_query_node(settings))

@@ -22,7 +22,9 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 @with_settings()
 @json_flag
 def settings(settings: Settings, as_json: bool) -> None:
-    """Show every setting: its CONSENTRY_ variable, its value here, what it is for. A secret shows as ***.
+    """Show every setting, its value here and what it is for.
+
+    A secret shows as ***.
 
     \b
     Example:

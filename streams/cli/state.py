@@ -13,7 +13,9 @@ from streams.cli.frame import NODE, json_flag, show, show_json, with_settings
 @with_settings(*NODE)
 @json_flag
 def state(settings: Settings, subject: str, as_json: bool) -> None:
-    """Show what is known of SUBJECT now: the status of each consent, opt-outs, permissions.
+    """Show what is known of a subject now.
+
+    The status of each consent, opt-outs, permissions. The token for the query node is in CONSENTRY_BEARER_TOKEN.
 
     \b
     Example:

@@ -13,7 +13,12 @@ ROLES = ("asker", "producer", "guardian_verifier", "operator", "auditor", "publi
 
 @click.group()
 def token() -> None:
-    """Bearer tokens of a query node's callers."""
+    """Make bearer tokens for those who ask and write.
+
+    \b
+    Example:
+      consentry token create --name camera-app --role asker --token-file tokens
+    """
 
 
 @token.command()

@@ -12,7 +12,12 @@ from streams.cli.frame import KAFKA, Exit, finish, json_flag, note, show, show_j
 
 @click.group()
 def topics() -> None:
-    """Make the topics and check that each is as it has to be."""
+    """Make the topics, and check that each is as it has to be.
+
+    \b
+    Example:
+      consentry topics create
+    """
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,9 +72,9 @@ def create(settings: Settings, as_json: bool) -> None:
 @with_settings(*KAFKA, "replication_factor", "intake_producers")
 @json_flag
 def check(settings: Settings, as_json: bool) -> None:
-    """Compare the live topics with what has to hold; exit 1 if anything is wrong.
+    """Compare the live topics with what has to hold.
 
-    Workers and query nodes make the same check before they serve. Each finding comes with what mends it.
+    Exit 1 if anything is wrong. Workers and query nodes make the same check before they serve. Each finding comes with what mends it.
 
     \b
     Example:

@@ -24,9 +24,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 @with_settings(*KAFKA)
 @json_flag
 def watch(settings: Settings, subject: str | None, limit: int | None, as_json: bool) -> None:
-    """Print each change of a subject's state as it becomes visible, until Ctrl-C.
+    """Print each change of state as it becomes visible.
 
-    It holds a copy of consent-state like any subscriber, and needs no query node.
+    Until Ctrl-C, or for --limit changes. It holds a copy of consent-state like any subscriber, and needs no query node.
 
     \b
     Example:

@@ -3,6 +3,7 @@
 What a gateway adds beyond these fields is ignored, as the specification asks.
 """
 
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -11,6 +12,8 @@ from consentry.decision import DatumResult, Decision, Prompt
 from consentry.terms import Basis, Form, Reason, Status
 
 EVALUATION_PATH = "/access/v1/evaluation"
+EVALUATIONS_PATH = "/access/v1/evaluations"
+CONFIGURATION_PATH = "/.well-known/authzen-configuration"
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -86,6 +89,68 @@ class AnswerContext(msgspec.Struct, frozen=True, kw_only=True):
 class EvaluationAnswer(msgspec.Struct, frozen=True, kw_only=True):
     decision: bool
     context: AnswerContext
+
+
+class Semantic(StrEnum):
+    """How several questions of one request are gone through."""
+
+    EXECUTE_ALL = "execute_all"
+    DENY_ON_FIRST_DENY = "deny_on_first_deny"
+    PERMIT_ON_FIRST_PERMIT = "permit_on_first_permit"
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    evaluations_semantic: Semantic = Semantic.EXECUTE_ALL
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several: what it leaves out is as the request says for all."""
+
+    subject: Subject | msgspec.UnsetType = msgspec.UNSET
+    action: Action | msgspec.UnsetType = msgspec.UNSET
+    resource: Resource | msgspec.UnsetType = msgspec.UNSET
+    context: CheckContext | msgspec.UnsetType = msgspec.UNSET
+
+
+class EvaluationsRequest(Question, frozen=True, kw_only=True):
+    """Several questions at once. Without any, the request itself is the one question."""
+
+    evaluations: tuple[Question, ...] = ()
+    options: Options = Options()
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one of several questions could not be asked."""
+
+    status: int
+    message: str
+
+
+class FailureContext(msgspec.Struct, frozen=True, kw_only=True):
+    error: Failure
+
+
+class Undecided(msgspec.Struct, frozen=True, kw_only=True):
+    """A DENY for a question that could not be asked."""
+
+    decision: bool
+    """false"""
+    context: FailureContext
+
+
+class EvaluationsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer for each question, in their order, as far as the semantic went."""
+
+    evaluations: tuple[msgspec.Raw, ...]
+    """JSON of an EvaluationAnswer each, or of an Undecided"""
+
+
+class Configuration(msgspec.Struct, frozen=True, kw_only=True):
+    """Where this policy decision point is asked what."""
+
+    policy_decision_point: str
+    access_evaluation_endpoint: str
+    access_evaluations_endpoint: str
 
 
 def answer_of(decision: Decision, warnings: tuple[str, ...] = ()) -> EvaluationAnswer:

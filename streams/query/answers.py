@@ -39,12 +39,16 @@ async def send_bytes(send: Send, status: int, body: bytes, fields: Fields) -> No
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_answer(send: Send, status: int, answer: Any, fields: Fields) -> None:
-    await send_bytes(send, status, _encoder.encode(answer), [_JSON, *fields])
+def encode(answer: object) -> bytes:
+    return _encoder.encode(answer)
+
+
+async def send_json(send: Send, status: int, body: bytes, fields: Fields) -> None:
+    await send_bytes(send, status, body, [_JSON, *fields])
 
 
 async def send_refusal(send: Send, refusal: Refusal, fields: Fields) -> None:
-    body = _encoder.encode(problems.details_of(refusal))
+    body = encode(problems.details_of(refusal))
     more = [(name.encode(), value.encode()) for name, value in refusal.headers]
     await send_bytes(send, refusal.status, body, [_PROBLEM, *more, *fields])
 

@@ -1,6 +1,6 @@
 """The node's HTTP API: one ASGI application, its checks on a bare route, its documentation by FastAPI."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from consentry.authzen import EVALUATION_PATH
+from consentry.authzen import CONFIGURATION_PATH, EVALUATION_PATH, EVALUATIONS_PATH, Configuration
 from consentry.errors import Problem
 from consentry.intake import Caller
 from consentry.settings import Settings
@@ -17,8 +17,9 @@ from consentry.terms import ENGINE_VERSION
 from streams.access import Access
 from streams.query import metrics as exposition
 from streams.query import problems
+from streams.query.answering import Answering
 from streams.query.answers import NO_STORE, Fields, Send, broken, request_id_of, send_refusal
-from streams.query.authzen import EvaluationRoute
+from streams.query.authzen import CheckRoute, EvaluationRoute, EvaluationsRoute
 from streams.query.body import Gone, Message, Receive
 from streams.query.events import EventDoor
 from streams.query.health import liveness, readiness
@@ -35,15 +36,15 @@ _encoder = msgspec.json.Encoder()
 
 
 class Api(FastAPI):
-    """FastAPI, but for the check route, which it documents and does not slow down."""
+    """FastAPI, but for the check routes, which it documents and does not slow down."""
 
-    evaluation: EvaluationRoute
+    checks: Mapping[str, CheckRoute]
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
-        elif scope["path"] == EVALUATION_PATH and scope["method"] == "POST":
-            await self.evaluation(scope, receive, send)
+        elif scope["method"] == "POST" and (check := self.checks.get(scope["path"])) is not None:
+            await check(scope, receive, send)
         else:
             await self._routed(scope, receive, send)
 
@@ -80,10 +81,14 @@ def create_api(
         openapi_url=None,
         dependencies=[Depends(_guard(access))],
     )
-    api.evaluation = EvaluationRoute(settings, replica, access, metrics, clock)
-    api.router.routes.append(Route(EVALUATION_PATH, api.evaluation, methods=["POST"]))
+    answering = Answering(settings, replica, metrics, clock)
+    routes = (EvaluationRoute, EvaluationsRoute)
+    api.checks = {kind.path: kind(settings, access, answering, metrics) for kind in routes}
+    # so that another method is told which one is right
+    api.router.routes.extend(Route(path, check, methods=["POST"]) for path, check in api.checks.items())
     _add_events(api, settings, EventDoor(settings, replica, writer, metrics, clock))
     _add_readings(api, settings, replica, clock)
+    _add_configuration(api)
     _add_operations(api, replica, metrics)
     _answer_with_problems(api, metrics)
     return api
@@ -142,6 +147,20 @@ def _add_readings(api: Api, settings: Settings, replica: Replica, clock: Clock) 
     @api.get("/v1/policies/{version}", summary="One revision, whole", tags=["policies"], **answers("PolicyRevision"))
     async def get_policy(version: int) -> Response:
         return _json(policy_revision(version, replica.policies, clock()))
+
+
+def _add_configuration(api: Api) -> None:
+    @api.get(CONFIGURATION_PATH, summary="Where an AuthZEN client asks", tags=["checks"], **answers("Configuration"))
+    async def configuration(request: Request) -> Response:
+        """As the caller reached this node: behind a proxy that is the proxy's name."""
+        base = str(request.base_url).rstrip("/")
+        return _json(
+            Configuration(
+                policy_decision_point=base,
+                access_evaluation_endpoint=base + EVALUATION_PATH,
+                access_evaluations_endpoint=base + EVALUATIONS_PATH,
+            )
+        )
 
 
 def _add_operations(api: Api, replica: Replica, metrics: Metrics) -> None:

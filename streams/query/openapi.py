@@ -6,7 +6,16 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI
 
-from consentry.authzen import EVALUATION_PATH, EvaluationAnswer, EvaluationRequest
+from consentry.authzen import (
+    EVALUATION_PATH,
+    EVALUATIONS_PATH,
+    Configuration,
+    EvaluationAnswer,
+    EvaluationRequest,
+    EvaluationsAnswer,
+    EvaluationsRequest,
+    Undecided,
+)
 from consentry.events import AnySubjectEvent
 from consentry.settings import Settings
 from streams.query import problems
@@ -23,6 +32,10 @@ _REF = "#/components/schemas/{name}"
 _TYPES = (
     EvaluationRequest,
     EvaluationAnswer,
+    EvaluationsRequest,
+    EvaluationsAnswer,
+    Undecided,
+    Configuration,
     Appended,
     AppendedList,
     SubjectView,
@@ -99,6 +112,8 @@ def _schemas() -> tuple[Document, Document]:
             properties.pop(name, None)
         component["required"] = [name for name in component["required"] if name not in _OPTIONAL_IN_BODY]
         properties["evidence"] = {"anyOf": [{"type": "string", "maxLength": 256}, {"type": "null"}], "default": None}
+    each = [{"$ref": _REF.format(name=name)} for name in ("EvaluationAnswer", "Undecided")]
+    components["EvaluationsAnswer"]["properties"]["evaluations"]["items"] = {"anyOf": each}
     return schemas[-1], components
 
 
@@ -107,7 +122,11 @@ def describe(api: FastAPI) -> Document:
     document = api.openapi()
     if EVALUATION_PATH in document["paths"]:
         return document  # FastAPI keeps it, and so it is complete already
-    document["paths"] = {EVALUATION_PATH: {"post": _evaluation()}, **document["paths"]}
+    document["paths"] = {
+        EVALUATION_PATH: {"post": _check("evaluate", "May this be done? (OpenID AuthZEN 1.0)", *_ONE)},
+        EVALUATIONS_PATH: {"post": _check("evaluate_several", "May these be done?", *_SEVERAL)},
+        **document["paths"],
+    }
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(_schemas()[1])
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
@@ -117,17 +136,22 @@ def describe(api: FastAPI) -> Document:
     return document
 
 
-def _evaluation() -> Document:
+_ONE = ("EvaluationRequest", "EvaluationAnswer")
+_SEVERAL = ("EvaluationsRequest", "EvaluationsAnswer", "EvaluationAnswer")
+
+
+def _check(name: str, summary: str, asked: str, *answered: str) -> Document:
+    """A bare route, of which FastAPI knows nothing."""
     return {
-        "summary": "May this be done? (OpenID AuthZEN 1.0)",
-        "operationId": "evaluate",
+        "summary": summary,
+        "operationId": name,
         "tags": ["checks"],
         "parameters": [REQUEST_ID],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": {"$ref": _REF.format(name="EvaluationRequest")}}},
+            "content": {"application/json": {"schema": {"$ref": _REF.format(name=asked)}}},
         },
-        "responses": {str(code): answer for code, answer in answers("EvaluationAnswer")["responses"].items()},
+        "responses": {str(code): answer for code, answer in answers(*answered)["responses"].items()},
     }
 
 

@@ -11,10 +11,20 @@ EVERY_ROLE = frozenset(CallerRole)
 NOBODY: frozenset[CallerRole] = frozenset()
 
 # These hold no subject, and are asked by machines that have no token.
-OPEN_ROUTES = frozenset({"GET /livez", "GET /readyz", "GET /metrics", "GET /openapi.json", "GET /docs"})
+OPEN_ROUTES = frozenset(
+    {
+        "GET /livez",
+        "GET /readyz",
+        "GET /metrics",
+        "GET /openapi.json",
+        "GET /docs",
+        "GET /.well-known/authzen-configuration",
+    }
+)
 
 ROLES_OF_ROUTE: Mapping[str, frozenset[CallerRole]] = {
     "POST /access/v1/evaluation": frozenset({CallerRole.ASKER}),
+    "POST /access/v1/evaluations": frozenset({CallerRole.ASKER}),
     # which of them may send which event is intake's table
     "POST /v1/events": frozenset({CallerRole.PRODUCER, CallerRole.GUARDIAN_VERIFIER, CallerRole.OPERATOR}),
     "GET /v1/subjects/{subject}": frozenset({CallerRole.ASKER, CallerRole.AUDITOR}),

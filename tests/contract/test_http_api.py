@@ -137,9 +137,19 @@ async def test_the_description_is_openapi_3_1_and_names_every_path() -> None:
     document = await described()
     assert document["openapi"].startswith("3.1")
     assert set(document["paths"]) == {
-        "/access/v1/evaluation", "/v1/events", "/v1/subjects/{subject}", "/v1/policies", "/v1/policies/{version}",
-        "/livez", "/readyz", "/metrics", "/openapi.json", "/docs",
-    }  # fmt: skip
+        "/access/v1/evaluation",
+        "/access/v1/evaluations",
+        "/.well-known/authzen-configuration",
+        "/v1/events",
+        "/v1/subjects/{subject}",
+        "/v1/policies",
+        "/v1/policies/{version}",
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/openapi.json",
+        "/docs",
+    }
 
 
 async def test_every_reference_of_the_description_leads_somewhere() -> None:
@@ -183,3 +193,12 @@ async def test_the_page_of_the_api_needs_nothing_from_elsewhere() -> None:
     assert "http:" not in page
     assert "https:" not in page
     assert "<script" not in page
+
+
+async def test_an_authzen_client_finds_out_where_to_ask() -> None:
+    found = (await Node(token="").send("GET", "/.well-known/authzen-configuration")).json()
+    assert found == {
+        "policy_decision_point": "http://node",
+        "access_evaluation_endpoint": "http://node/access/v1/evaluation",
+        "access_evaluations_endpoint": "http://node/access/v1/evaluations",
+    }

@@ -1,0 +1,137 @@
+"""`python -m benchmarks`: starts a Kafka of its own, measures, prints a table, keeps it beside JSON, cleans up."""
+
+import argparse
+import asyncio
+import datetime
+import logging
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+import uvloop
+
+from benchmarks.cluster import TooSlow
+from benchmarks.fold_race import FoldResult, race
+from benchmarks.in_process import PartCosts, measure
+from benchmarks.plan import FULL, QUICK, Plan
+from benchmarks.report import Say, commit, machine
+from benchmarks.restore import RestoreResult, restore
+from benchmarks.tables import Results, markdown
+from benchmarks.withdrawal import RateResult, withdrawal
+from streams.broker import KAFKA_VERSION, LocalKafka
+
+RESULTS = Path(__file__).parent / "results"
+PARTS = ("parts", "withdrawal", "restore", "fold")
+HEAP_MB = 1_024
+SUSTAINED = ("-XX:+UseSerialGC", "-Xshare:auto")
+"""the broker's virtual machine may compile as well as it can: it runs for minutes here"""
+
+
+def main() -> int:
+    arguments = _arguments()
+    plan = QUICK if arguments.quick else FULL
+    logging.basicConfig(level=logging.ERROR)
+    started = time.monotonic()
+
+    def say(line: str) -> None:
+        sys.stderr.write(f"{time.monotonic() - started:6.0f} s  {line}\n")
+        sys.stderr.flush()
+
+    before = machine(KAFKA_VERSION)
+    head = commit()
+    found = Found()
+    with _limited(plan.limit_s):
+        if "parts" in arguments.only:
+            found.parts = measure(plan.loops, say)
+        with (
+            LocalKafka.start(heap_mb=HEAP_MB, jvm_options=SUSTAINED, on_progress=say) as kafka,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            runner.run(_on_kafka(kafka.bootstrap, plan, arguments.only, found, say))
+    results = Results(
+        plan=plan.name,
+        date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        commit=head,
+        seconds=round(time.monotonic() - started, 1),
+        machine=before,
+        fold=tuple(found.fold),
+        withdrawal=tuple(found.withdrawal),
+        restore=found.restore,
+        parts=tuple(found.parts),
+    )
+    text = markdown(results)
+    sys.stdout.write(text)
+    if arguments.out is not None:
+        _keep(arguments.out, results, text, say)
+    return 0
+
+
+class Found:
+    """What there is so far."""
+
+    def __init__(self) -> None:
+        self.parts: list[PartCosts] = []
+        self.fold: list[FoldResult] = []
+        self.withdrawal: list[RateResult] = []
+        self.restore: RestoreResult | None = None
+
+
+async def _on_kafka(bootstrap: str, plan: Plan, only: list[str], found: Found, say: Say) -> None:
+    if "withdrawal" in only:
+        found.withdrawal = await withdrawal(bootstrap, plan.withdrawal_seconds, say)
+    if "restore" in only:
+        found.restore = await restore(bootstrap, plan.restored_rows, plan.runs, say)
+    if "fold" in only:
+        for one in plan.foldings:
+            found.fold.append(
+                await race(bootstrap, one.shape, one.events, plan.runs, say, exactly_once=one.exactly_once)
+            )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes and one run: shows that it works, no more")
+    parser.add_argument("--only", action="append", choices=PARTS, help="a part; may be repeated (default: all)")
+    parser.add_argument("--out", type=Path, help="where to keep the results (benchmarks/results, if not quick)")
+    arguments = parser.parse_args()
+    arguments.only = arguments.only or list(PARTS)
+    if arguments.out is None and not arguments.quick:
+        arguments.out = RESULTS
+    return arguments
+
+
+@contextmanager
+def _limited(seconds: int) -> Iterator[None]:
+    """Whatever hangs, the run ends, and what it started with it: a signal raises wherever it waits."""
+
+    def over(number: int, _: FrameType | None) -> None:
+        if number == signal.SIGALRM:
+            raise TooSlow(f"the whole run took more than {seconds} s")
+        raise KeyboardInterrupt
+
+    former = {number: signal.signal(number, over) for number in (signal.SIGALRM, signal.SIGTERM)}
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _keep(directory: Path, results: Results, text: str, say: Say) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    name = f"{results.date[:10]}-{results.commit.rstrip('+').replace(' ', '-')}"
+    json_path, table_path = directory / f"{name}.json", directory / f"{name}.md"
+    json_path.write_bytes(msgspec.json.format(msgspec.json.encode(results)) + b"\n")
+    table_path.write_text(text, encoding="utf-8")
+    say(f"kept in {json_path} and {table_path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

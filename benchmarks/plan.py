@@ -1,0 +1,50 @@
+"""How much is measured: the whole run in 15 minutes on two cores, or a quick one that only shows that it works."""
+
+import msgspec
+
+from benchmarks.inputs import FORTY, FORTY_IN_TEN, ONE, TEN, Shape
+
+
+class Folding(msgspec.Struct, frozen=True, kw_only=True):
+    shape: Shape
+    events: int
+    exactly_once: bool = False
+    """let Quix Streams run a second time, with its transactions"""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Sizes, and a limit for all of it."""
+
+    name: str
+    runs: int
+    foldings: tuple[Folding, ...]
+    withdrawal_seconds: dict[int, int]
+    """rate a second -> for how long"""
+    restored_rows: int
+    loops: int
+    limit_s: int
+
+
+FULL = Plan(
+    name="full",
+    runs=3,
+    foldings=(
+        Folding(shape=ONE, events=400_000),
+        Folding(shape=TEN, events=400_000, exactly_once=True),
+        Folding(shape=FORTY, events=400_000),
+        Folding(shape=FORTY_IN_TEN, events=300_000),
+    ),
+    withdrawal_seconds={1: 30, 50: 20, 300: 10},
+    restored_rows=1_000_000,
+    loops=5_000,
+    limit_s=900,
+)
+QUICK = Plan(
+    name="quick",
+    runs=1,
+    foldings=(Folding(shape=ONE, events=20_000), Folding(shape=FORTY_IN_TEN, events=20_000, exactly_once=True)),
+    withdrawal_seconds={1: 3, 50: 3, 300: 2},
+    restored_rows=50_000,
+    loops=500,
+    limit_s=300,
+)

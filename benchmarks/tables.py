@@ -1,0 +1,134 @@
+"""A run's figures as Markdown."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from benchmarks.fold_race import FoldResult
+from benchmarks.in_process import PartCosts
+from benchmarks.report import Machine, Percentiles, ranged, table
+from benchmarks.restore import RestoreResult
+from benchmarks.withdrawal import RateResult
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one run measured; what was not asked for is left out."""
+
+    plan: str
+    date: str
+    commit: str
+    seconds: float
+    machine: Machine
+    fold: tuple[FoldResult, ...] = ()
+    withdrawal: tuple[RateResult, ...] = ()
+    restore: RestoreResult | None = None
+    parts: tuple[PartCosts, ...] = ()
+
+
+def markdown(results: Results) -> str:
+    return "\n\n".join(_sections(results)) + "\n"
+
+
+def _sections(results: Results) -> Iterator[str]:
+    machine = results.machine
+    yield f"# Benchmarks: {results.plan} run of {results.date}, commit {results.commit}"
+    versions = ", ".join(f"{name} {version}" for name, version in machine.packages.items())
+    yield (
+        f"{machine.processor}, {machine.cores} cores, {machine.memory_gib} GiB; {machine.system}; Python "
+        f"{machine.python}; Apache Kafka {machine.kafka}, one broker on the same machine; {versions}. "
+        f"Load of the system before: {machine.load_before}. The whole run took {results.seconds:.0f} s."
+    )
+    yield "Where a figure has three parts: the median of the runs (the lowest to the highest)."
+    if results.fold:
+        yield "## Events folded per second"
+        yield _fold(results.fold)
+        yield "\n".join(f"- {_inputs(one)}" for one in results.fold)
+    if results.withdrawal:
+        yield "## From an acknowledged withdrawal to the first DENY, over HTTP (ms)"
+        yield _withdrawal(results.withdrawal)
+    if results.restore is not None:
+        yield "## Restore"
+        yield _restore(results.restore)
+    if results.parts:
+        yield "## Parts, in one process (processor time, us a call)"
+        yield _parts(results.parts)
+
+
+def _fold(found: tuple[FoldResult, ...]) -> str:
+    head = ("rows", "who", "events/s", "the worker's ratio to it", "processor us/event", "peak MB")
+    rows = []
+    for one in found:
+        ratios = ["", *(ranged(ratio, 2) for ratio in one.ratios)]
+        for contender, ratio in zip(one.contenders, ratios, strict=True):
+            used, peak = contender.processor_us_per_event, contender.peak_mb
+            rows.append(
+                (
+                    one.shape,
+                    contender.name,
+                    ranged(contender.events_per_s),
+                    ratio,
+                    "" if used is None else f"{used:.1f}",
+                    "" if peak is None else f"{peak:.0f}",
+                )
+            )
+    return table(head, rows)
+
+
+def _inputs(one: FoldResult) -> str:
+    return (
+        f"{one.shape}: {one.events:,} events of {one.event_bytes:.0f} bytes, {one.subjects:,} subjects touched; "
+        f"rows of {one.row_bytes:.0f} bytes and {one.cells_per_row:.1f} cells in the mean; {one.same_rows:,} rows of "
+        "the worker and of Quix Streams were compared and are the same, byte for byte"
+    )
+
+
+def _withdrawal(found: tuple[RateResult, ...]) -> str:
+    head = ("withdrawals/s", "what", "samples", "p50", "p99", "max")
+    rows = []
+    for one in found:
+        named = (
+            ("denied, one check with min_position", one.denied_by_position_ms),
+            ("denied, checks without it", one.denied_by_polling_ms),
+            ("acknowledged", one.acknowledged_ms),
+            ("the load behind its schedule", one.sent_late_ms),
+        )
+        rows += [(str(one.rate), name, *_percentiles(values)) for name, values in named]
+    doubted = sum(one.doubted for one in found)
+    return table(head, rows) + f"\n\nAnswers in between that denied as STALE or NOT_YET_VISIBLE: {doubted}."
+
+
+def _percentiles(found: Percentiles) -> tuple[str, ...]:
+    return (f"{found.samples:,}", f"{found.p50:.1f}", f"{found.p99:.1f}", f"{found.max:.1f}")
+
+
+def _restore(found: RestoreResult) -> str:
+    head = ("rows of one cell", "bytes a row", "rows/s", "memory a row, bytes", "peak MB")
+    row = (
+        f"{found.rows:,}",
+        f"{found.row_bytes:.0f}",
+        ranged(found.rows_per_s),
+        f"{found.memory_bytes_per_row:.0f}",
+        f"{found.peak_mb:.0f}",
+    )
+    return table(head, [row])
+
+
+def _parts(found: tuple[PartCosts, ...]) -> str:
+    head = (
+        "row", "bytes", "event bytes", "decode event", "decode row", "fold", "encode row", "record to row", "decide",
+    )  # fmt: skip
+    rows = [
+        (
+            one.shape,
+            str(one.row_bytes),
+            str(one.event_bytes),
+            f"{one.decode_event_us:.1f}",
+            f"{one.decode_row_us:.1f}",
+            f"{one.fold_us:.1f}",
+            f"{one.encode_row_us:.1f}",
+            f"{one.fold_record_us:.1f}",
+            f"{one.decide_us:.1f}",
+        )
+        for one in found
+    ]
+    return table(head, rows)

@@ -13,7 +13,8 @@ from streams.cli.frame import note, show, with_settings
 def broker(settings: Settings, brokers: str, port: int) -> None:
     """Run a real Apache Kafka here, until Ctrl-C.
 
-    It needs neither Docker nor Java. Its address is printed once it serves. Without --data-dir its data is gone at the end.
+    It needs neither Docker nor Java. Its address is printed once it serves. Without --data-dir
+    its data is gone at the end.
 
     \b
     Example:

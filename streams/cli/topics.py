@@ -74,7 +74,8 @@ def create(settings: Settings, as_json: bool) -> None:
 def check(settings: Settings, as_json: bool) -> None:
     """Compare the live topics with what has to hold.
 
-    Exit 1 if anything is wrong. Workers and query nodes make the same check before they serve. Each finding comes with what mends it.
+    Exit 1 if anything is wrong. Workers and query nodes make the same check before they serve. Each finding
+    comes with what mends it.
 
     \b
     Example:

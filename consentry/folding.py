@@ -29,6 +29,19 @@ class RawRecord(msgspec.Struct, frozen=True):
     value: bytes | None
 
 
+class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of consent-events that holds no event that could be folded."""
+
+    position: Position
+    recorded_at: int
+    source: str
+    """topic-partition@offset"""
+    subject: str | None
+    """whose it is, as far as can be told"""
+    code: str
+    detail: str
+
+
 class Folded(msgspec.Struct, frozen=True):
     """What a record came to. Without a state it touched no subject."""
 
@@ -45,23 +58,64 @@ def fold_record(record: RawRecord, identity: Genesis, state_of: StateOf) -> Fold
 
     Raises UntrustedLog on a genesis that is not this log's, or stands where none belongs.
     """
+    entry = read_record(record, identity)
+    if entry is None:
+        return Folded()
+    if isinstance(entry, Unreadable):
+        quarantined = _quarantined(record, entry.code, entry.detail, entry.subject)
+        if entry.subject is None:
+            return Folded(quarantined=quarantined)
+        state, _ = fold_entry(state_of(entry.subject), entry, record.topic)
+        return Folded(state=state, changed=True, quarantined=quarantined)
+    subject = entry.event.subject
+    before = state_of(subject)
+    state, fault = fold_entry(before, entry, record.topic)
+    if fault is None:
+        return Folded(state=state, changed=state is not before)
+    return Folded(state=state, changed=True, quarantined=_quarantined(record, "FOLD_FAILED", fault, subject))
+
+
+def read_record(record: RawRecord, identity: Genesis) -> Recorded | Unreadable | None:
+    """What a record of the log holds; None for its genesis.
+
+    Raises UntrustedLog on a genesis that is not this log's, or stands where none belongs.
+    """
     position = Position(identity.epoch, record.partition, record.offset)
     try:
         event = decode_log_record(record.value)
     except UndecodableRecord as fault:
-        return _set_aside(record, position, "UNDECODABLE", str(fault), _subject_of_key(record.key), state_of)
+        return _unreadable(record, position, "UNDECODABLE", str(fault), _subject_of_key(record.key))
     if isinstance(event, Genesis):
         _check_genesis(event, record, identity)
-        return Folded()
+        return None
     if record.offset == 0:
         raise UntrustedLog("record 0 is no genesis", where=str(position), remedy="run `consentry topics check`")
     if record.key != event.subject.encode():
-        return _set_aside(record, position, "WRONG_KEY", "the key is not the subject", event.subject, state_of)
-    before = state_of(event.subject) or SubjectState.unknown(event.subject, position.epoch, position.partition)
-    state, fault = fold_or_quarantine(before, Recorded(position, record.timestamp, event))
-    if fault is None:
-        return Folded(state=state, changed=state is not before)
-    return Folded(state=state, changed=True, quarantined=_quarantined(record, "FOLD_FAILED", fault, event.subject))
+        return _unreadable(record, position, "WRONG_KEY", "the key is not the subject", event.subject)
+    return Recorded(position, record.timestamp, event)
+
+
+def fold_entry(
+    before: SubjectState | None, entry: Recorded | Unreadable, topic: str
+) -> tuple[SubjectState, str | None]:
+    """The subject's next state, and why the record could not be folded, if so. `topic` is the log's name here."""
+    position = entry.position
+    if isinstance(entry, Recorded):
+        before = before or SubjectState.unknown(entry.event.subject, position.epoch, position.partition)
+        return fold_or_quarantine(before, entry, topic)
+    before = before or SubjectState.unknown(entry.subject or "", position.epoch, position.partition)
+    return quarantine(before, position, entry.source), entry.detail
+
+
+def _unreadable(record: RawRecord, position: Position, code: str, detail: str, subject: str | None) -> Unreadable:
+    return Unreadable(
+        position=position,
+        recorded_at=record.timestamp,
+        source=f"{record.topic}-{record.partition}@{record.offset}",
+        subject=subject,
+        code=code,
+        detail=detail,
+    )
 
 
 def _check_genesis(genesis: Genesis, record: RawRecord, identity: Genesis) -> None:
@@ -77,16 +131,6 @@ def _subject_of_key(key: bytes | None) -> str | None:
         return key.decode() if key else None
     except UnicodeDecodeError:
         return None
-
-
-def _set_aside(
-    record: RawRecord, position: Position, code: str, detail: str, subject: str | None, state_of: StateOf
-) -> Folded:
-    quarantined = _quarantined(record, code, detail, subject)
-    if subject is None:
-        return Folded(quarantined=quarantined)
-    before = state_of(subject) or SubjectState.unknown(subject, position.epoch, position.partition)
-    return Folded(state=quarantine(before, position, quarantined.source), changed=True, quarantined=quarantined)
 
 
 def _quarantined(record: RawRecord, code: str, detail: str, subject: str | None) -> QuarantinedRecord:

@@ -136,8 +136,8 @@ def _stopped(
     if event.actor.role is ActorRole.GUARDIAN:
         return _uninterpreted(state, event)
     marks = with_mark(state.marks, _mark_of(event, recorded_at, state.position.offset))
-    if marks is None:  # rule 6: a mark is never dropped
-        return _replace(state, quarantined=_with_quarantined(state.quarantined, str(state.position)))
+    if marks is None:  # rule 6: a mark is never dropped; the subject is quarantined instead
+        raise ConsentryError("the row has no room for one more mark", where="marks")
     return _replace(state, marks=marks)
 
 
@@ -168,7 +168,7 @@ def _preferred(state: SubjectState, event: PreferenceSet, recorded_at: int) -> S
         return without_opt_out(state, event, recorded_at)
     after = with_opt_out(state, event, recorded_at, state.position.offset)
     if len(after.opt_outs) + len(after.lifted_opt_outs) > MAX_OPT_OUTS:
-        return _replace(state, quarantined=_with_quarantined(state.quarantined, str(state.position)))
+        raise ConsentryError("the row has no room for one more opt-out", where="opt_outs")
     return after
 
 
@@ -178,7 +178,7 @@ def _observed(state: SubjectState, event: PermissionObserved, recorded_at: int) 
         return _replace(state, permissions=permissions)
     if loosens(event):
         return state
-    return _replace(state, quarantined=_with_quarantined(state.quarantined, str(state.position)))
+    raise ConsentryError("the row has no room for one more permission", where="permissions")
 
 
 def _uninterpreted(state: SubjectState, event: AnySubjectEvent) -> SubjectState:
@@ -214,19 +214,22 @@ def _after_the_end(state: SubjectState, recorded: Recorded) -> SubjectState:
     return state
 
 
-def fold_or_quarantine(state: SubjectState, recorded: Recorded, source: str = "") -> tuple[SubjectState, str | None]:
+def fold_or_quarantine(
+    state: SubjectState, recorded: Recorded, topic: str = "consent-events"
+) -> tuple[SubjectState, str | None]:
     """The state after `recorded`, and None; where `fold` raised, the subject quarantined and the fault's text.
 
-    Never raises on what a record holds. `source` is how the record is named in `quarantined`, and released
-    by; without one it is its position.
+    Never raises on what a record holds. `quarantined` then names the record as `QuarantinedRecord.source` does;
+    `topic` is the log's name on this cluster.
     """
     try:
         return fold(state, recorded), None
     except MemoryError:
         raise  # says nothing of the record: another process would fold it
     except Exception as fault:
-        text = f"{type(fault).__name__}: {fault}"
-        return quarantine(state, recorded.position, source or str(recorded.position)), text
+        position = recorded.position
+        source = f"{topic}-{position.partition}@{position.offset}"
+        return quarantine(state, position, source), f"{type(fault).__name__}: {fault}"
 
 
 def quarantine(state: SubjectState, position: Position, source: str) -> SubjectState:

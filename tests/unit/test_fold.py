@@ -513,7 +513,7 @@ def test_a_record_of_another_subject_is_set_aside_and_its_row_says_so() -> None:
     with pytest.raises(ConsentryError, match="another subject's"):
         fold(other, log.records[0])
     state, fault = fold_or_quarantine(other, log.records[0])
-    assert state.quarantined == ("e1.p3.o1",)
+    assert state.quarantined == ("consent-events-3@1",)
     assert (state.position, state.tightened_position) == (Position(1, 3, 1), Position(1, 3, 1))
     assert fault is not None
     assert "another subject's" in fault
@@ -527,11 +527,13 @@ def test_a_record_of_another_epoch_or_partition_is_set_aside(place: Position) ->
     assert fold_or_quarantine(log.state, moved)[1] is not None
 
 
-def test_what_was_set_aside_is_named_as_the_caller_names_it() -> None:
+def test_what_was_set_aside_is_named_by_the_log_s_name_on_the_cluster() -> None:
     log = Log()
     log.append(ConsentGiven, **NEARBY, **SEPARATELY)
     other = SubjectState.unknown("account:bob", 1, 3)
-    assert fold_or_quarantine(other, log.records[0], "consent-events-3@1")[0].quarantined == ("consent-events-3@1",)
+    assert fold_or_quarantine(other, log.records[0], "shop.consent-events")[0].quarantined == (
+        "shop.consent-events-3@1",
+    )
 
 
 def test_a_quarantine_at_a_position_already_folded_changes_nothing() -> None:

@@ -5,6 +5,7 @@ from unit.folding import COLLECT, OPERATOR, USE, Log
 from unit.reading import stand_in
 
 from consentry.codec import encode_row
+from consentry.errors import ConsentryError
 from consentry.events import (
     Actor,
     ConsentGiven,
@@ -14,6 +15,7 @@ from consentry.events import (
     PermissionObserved,
     PreferenceSet,
 )
+from consentry.state.fold import fold_or_quarantine
 from consentry.state.grants import has_room
 from consentry.state.row import MAX_CELLS, MAX_MARKS, MAX_OPT_OUTS, MAX_PERMISSIONS, SubjectState
 from consentry.terms import ActorRole, Cell, Expression, PermissionState, Status
@@ -138,8 +140,9 @@ def test_a_mark_without_room_quarantines_the_subject() -> None:
     assert not log.state.quarantined
     state = log.append(ConsentWithdrawn, purpose="q", actor=OPERATOR)
     assert state.quarantined == ()
-    state = log.append(ConsentWithdrawn, purpose="q", actor=Actor(role=ActorRole.CONTROLLER, id="operator-64"))
-    assert state.quarantined == (str(state.position),)
+    with pytest.raises(ConsentryError, match="no room"):
+        log.append(ConsentWithdrawn, purpose="q", actor=Actor(role=ActorRole.CONTROLLER, id="operator-64"))
+    assert fold_or_quarantine(log.state, log.records[-1])[0].quarantined == ("consent-events-3@66",)
 
 
 def test_a_scope_of_very_many_words_is_widened_to_all() -> None:
@@ -163,9 +166,9 @@ def test_an_opt_out_beyond_512_quarantines_the_subject() -> None:
     log.append(PreferenceSet, purpose="p0", opted_out=False)
     log.append(PreferenceSet, purpose="p0", opted_out=True)
     assert not log.state.quarantined
-    state = log.append(PreferenceSet, purpose="one more", opted_out=True)
-    assert len(state.opt_outs) == MAX_OPT_OUTS
-    assert state.quarantined
+    with pytest.raises(ConsentryError, match="no room"):
+        log.append(PreferenceSet, purpose="one more", opted_out=True)
+    assert fold_or_quarantine(log.state, log.records[-1])[0].quarantined
 
 
 def test_a_permission_beyond_512_is_on_for_nobody_and_off_for_all() -> None:
@@ -175,4 +178,6 @@ def test_a_permission_beyond_512_is_on_for_nobody_and_off_for_all() -> None:
     state = log.append(PermissionObserved, permission="camera", state=PermissionState.ON, device="one more")
     assert len(state.permissions) == MAX_PERMISSIONS
     assert not state.quarantined
-    assert log.append(PermissionObserved, permission="camera", state=PermissionState.OFF, device="one more").quarantined
+    with pytest.raises(ConsentryError, match="no room"):
+        log.append(PermissionObserved, permission="camera", state=PermissionState.OFF, device="one more")
+    assert fold_or_quarantine(log.state, log.records[-1])[0].quarantined

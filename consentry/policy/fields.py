@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
@@ -38,8 +38,7 @@ def root_of(document: str) -> "Field":
             f"the document has {len(document)} characters", remedy=f"{MAX_DOCUMENT_CHARACTERS} at the most"
         )
     try:
-        _check_plain(document)
-        node = yaml.compose(document, Loader=yaml.SafeLoader)
+        node = yaml.compose(document, Loader=_PlainLoader)
     except yaml.MarkedYAMLError as fault:
         raise InvalidPolicy(
             f"not YAML: {fault.problem or fault.context}",
@@ -56,22 +55,23 @@ def _line(mark: "yaml.error.Mark | yaml._yaml.Mark | None") -> str:
     return f"line {mark.line + 1}" if mark else ""
 
 
-def _check_plain(document: str) -> None:
-    """Without aliases and bounded in depth, a document is as large as it looks."""
+class _PlainLoader(yaml.SafeLoader):
+    """Takes no aliases and is bounded in depth: so a document is as large as it looks."""
+
     depth = 0
-    for event in yaml.parse(document, Loader=yaml.SafeLoader):
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent):
             raise InvalidPolicy(
-                "anchors and aliases are not taken",
-                where=_line(event.start_mark),
-                remedy="write the value out",
+                "anchors and aliases are not taken", where=_line(event.start_mark), remedy="write the value out"
             )
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-        if depth > MAX_DEPTH:
+        if self.depth == MAX_DEPTH:
             raise InvalidPolicy(f"nested deeper than {MAX_DEPTH}", where=_line(event.start_mark))
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 class Field:

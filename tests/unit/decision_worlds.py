@@ -177,7 +177,7 @@ worlds = seeds.map(lambda seed: Dice(seed).world())
 later_marks = seeds.map(lambda seed: Dice(seed).mark(60))
 opt_outs = seeds.map(lambda seed: Dice(seed).opt_out())
 times = st.integers(START - 5_000, START + 5_000)
-many = settings(max_examples=500, deadline=None)
+many = settings(max_examples=300, deadline=None)
 
 
 @st.composite

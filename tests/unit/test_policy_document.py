@@ -1,0 +1,148 @@
+"""A policy document is typed whole, and what is wrong with it is said with line, field and remedy."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from unit.story import DOCUMENT, PROJECT, chapter
+
+from consentry.errors import InvalidPolicy
+from consentry.policy import RecipientRole, parse_policy
+from consentry.policy.fields import root_of
+from consentry.terms import AgeBand, Basis, Form, Operation, Reason
+
+POLICY = parse_policy(DOCUMENT)
+SMALL = (PROJECT / "tests/unit/cases/clinic-policy.yaml").read_text(encoding="utf-8")
+HOUR = 3_600_000
+
+
+def line_of(part: str, document: str = DOCUMENT) -> int:
+    return document[: document.index(part)].count("\n") + 1
+
+
+def test_the_reference_policy_is_read_whole() -> None:
+    assert (POLICY.id, POLICY.version, POLICY.language, POLICY.jurisdiction) == ("newsfeed-app", 1, "en", "CN")
+    assert POLICY.controller.contact == "privacy@newsfeed.example"
+    assert (POLICY.announced_at, POLICY.effective_at) == (1_767_225_600_000, 1_767_830_400_000)
+    assert (POLICY.guardian_required_below, POLICY.sensitive_below, POLICY.unknown_age) == (18, 14, AgeBand.ADULT)
+    assert (POLICY.prompt_cooldown_ms, POLICY.notice_period_ms) == (48 * HOUR, 168 * HOUR)
+    assert (POLICY.freshness.consent_ms, POLICY.freshness.exemption_ms) == (2_000, HOUR)
+    assert POLICY.freshness.necessity_ms == 24 * HOUR
+    assert (POLICY.time_zone, POLICY.storage_location, POLICY.text) == ("Asia/Shanghai", "CN", "privacy-policy.txt")
+    assert POLICY.transfer_mechanisms == ("security_assessment", "standard_contract", "certification")
+    assert (POLICY.subject_types, POLICY.authzen.subject_types["device"]) == (("account", "device"), "device")
+    assert POLICY.clause_of[Reason.WITHDRAWN] == "6.2.1"
+    assert (len(POLICY.data), len(POLICY.purposes), len(POLICY.exemptions)) == (38, 38, 11)
+    assert POLICY.retention_after_end_ms == 0
+    assert POLICY.strict_purpose_change
+
+
+def test_a_purpose_has_each_part_of_its_line() -> None:
+    nearby = POLICY.purposes["recommendation.nearby"]
+    assert (nearby.clause, nearby.basis, nearby.permission) == ("1.2.b", Basis.CONSENT, "location")
+    assert (nearby.active, nearby.opt_out, nearby.separate, nearby.protects_minors) == (True, True, False, False)
+    assert nearby.operations == (Operation.COLLECT, Operation.STORE, Operation.USE)
+    assert nearby.optional == ("gps_precise", "wlan_access_point", "bluetooth_signal", "base_station")
+    assert nearby.only_separately == {"gps_precise"}
+    statistics = POLICY.purposes["partner.statistics"]
+    assert statistics.form is Form.DEIDENTIFIED
+    assert statistics.role_of == {
+        "newsfeed-labs": RecipientRole.AFFILIATE,
+        "statco": RecipientRole.THIRD_PARTY,
+        "softco": RecipientRole.THIRD_PARTY,
+    }
+
+
+def test_necessity_alone_is_enough_for_necessary_data_only() -> None:
+    assert POLICY.purposes["account.registration"].without_consent == {"phone", "password"}
+    assert POLICY.purposes["account.identity"].without_consent == frozenset()
+
+
+def test_an_exemption_has_each_part_of_its_line() -> None:
+    public, other = POLICY.exemptions["e"], POLICY.exemptions["k"]
+    assert (public.clause, public.leaving, public.voided_by_objection, public.guardian) == (
+        "1.9.e",
+        "3.4.e",
+        True,
+        True,
+    )
+    assert (other.leaving, other.guardian, other.after_closure) == (None, False, True)
+
+
+FAULTS = chapter("policy-faults")
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault["changed"][:60].strip() for fault in FAULTS])
+def test_a_fault_is_named_with_its_field_and_line(fault: dict[str, str]) -> None:
+    part = fault["part"]
+    assert part in DOCUMENT
+    document = DOCUMENT.replace(part, fault["changed"], 1)
+    with pytest.raises(InvalidPolicy) as caught:
+        parse_policy(document)
+    assert fault["words"] in str(caught.value)
+    assert caught.value.where.endswith(fault["field"])
+    first = line_of(part)
+    assert caught.value.where.split(",")[0] in {f"line {first}", f"line {first + 1}"}
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["policy", "version", "effective_at", "purposes", "data", "clause_of", "unknown_age", "notice_period"],
+)
+def test_a_missing_field_is_named(field: str) -> None:
+    start = DOCUMENT.index(f"\n{field}:") + 1
+    rest = DOCUMENT[start + len(field) :]
+    renamed = f"{DOCUMENT[:start]}announced_by{rest}"
+    with pytest.raises(InvalidPolicy, match="announced_by"):
+        parse_policy(renamed)
+    lines = DOCUMENT.splitlines(keepends=True)
+    first = next(place for place, line in enumerate(lines) if line.startswith(f"{field}:"))
+    last = first + 1
+    while last < len(lines) and lines[last].startswith((" ", "\n", "#")):
+        last += 1
+    with pytest.raises(InvalidPolicy, match=f"{field} is missing|not in the table of data"):
+        parse_policy("".join(lines[:first] + lines[last:]))
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("", "empty"),
+        ("- a list", "a mapping belongs here"),
+        ("policy: [", "not YAML"),
+        ("policy: a\n---\npolicy: b", "not YAML"),
+        ("policy: &x a\nlanguage: *x", "anchors and aliases"),
+        ("[" * 5_000, "nested deeper"),
+        ("policy: \x00", "not YAML"),
+        ("? [a, b]\n: c", "a single value belongs here"),
+        ("<<: {policy: a}", "is not text to YAML"),
+        ("policy: a\n" * 200_000, "characters"),
+    ],
+)
+def test_what_is_no_plain_yaml_document_is_refused(document: str, words: str) -> None:
+    with pytest.raises(InvalidPolicy, match=words):
+        parse_policy(document)
+
+
+@settings(deadline=None)
+@given(st.integers(0, len(SMALL) - 1), st.text(max_size=3))
+def test_a_damaged_document_is_read_or_refused_and_nothing_else(place: int, damage: str) -> None:
+    damaged = SMALL[:place] + damage + SMALL[place + 1 :]
+    try:
+        policy = parse_policy(damaged)
+    except InvalidPolicy:
+        return
+    assert policy.purposes
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [("P2W", 1_209_600_000), ("P7D", 604_800_000), ("P1DT2H3M4S", 93_784_000), ("PT0S", 0), ("P0D", 0)],
+)
+def test_a_duration_is_iso_8601(text: str, milliseconds: int) -> None:
+    assert root_of(text).duration() == milliseconds
+
+
+@pytest.mark.parametrize("text", ["P", "PT", "P1DT", "1D", "P1Y", "PT1.5S", "P-1D", "p1d", "P1W1D"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(InvalidPolicy, match="not a duration"):
+        root_of(text).duration()

@@ -64,7 +64,7 @@ class EventDoor:
         key = header(headers, b"idempotency-key")
         accepted, is_list = self._accept(body, caller, None if key is None else key.decode("latin-1"))
         rows = {item.event.subject: self._row_of(item.event.subject) for item in accepted}
-        written = self._remembered.all_of(accepted)
+        written = await self._remembered.all_of(accepted)
         if written is None:
             written = await self._append(accepted)
         effects: Sequence[Effect | None] = [None] * len(accepted)
@@ -99,7 +99,10 @@ class EventDoor:
 
     async def _append(self, accepted: Sequence[Accepted]) -> list[Written]:
         try:
-            places = await self._writer.append_all(accepted)
+            with self._remembered.appending(accepted):
+                places = await self._writer.append_all(accepted)
+                written = [Written(position, recorded_at) for position, recorded_at in places]
+                self._remembered.add(accepted, written)
         except Unavailable as fault:
             raise Refusal(
                 f"it is not known whether the log has it: {fault.what}",
@@ -109,8 +112,6 @@ class EventDoor:
                 headers=_RETRY,
                 event_ids=tuple(str(item.event.event_id) for item in accepted),
             ) from fault
-        written = [Written(position, recorded_at) for position, recorded_at in places]
-        self._remembered.add(accepted, written)
         for item in accepted:
             self._metrics.appended(type(item.event).__name__)
         return written

@@ -10,19 +10,18 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from consentry.errors import ConsentryError
 from consentry.intake import require_subject_ids
 from consentry.replica import ConsentReplica
 from consentry.settings import Settings
 from streams.access import Access, load_access
 from streams.append import LogWriter
 from streams.query.api import create_api
+from streams.query.server import listen, server_of, url_of
 from streams.topics import require_topics
 
 log = logging.getLogger(__name__)
 
 Announce = Callable[[str], None]
-BACKLOG = 1_024
 
 
 def say_on_stderr(url: str) -> None:
@@ -58,7 +57,7 @@ async def serve(settings: Settings, access: Access, on_listening: Announce = say
     listener = listen(settings)
     try:
         await writer.start()
-        server = _server(settings, create_api(settings, replica, writer, access))
+        server = server_of(settings, create_api(settings, replica, writer, access))
         with _stopped_by_signals(server):
             on_listening(url_of(listener))
             await _serve_while_catching_up(server, listener, replica)
@@ -87,31 +86,6 @@ async def _serve_while_catching_up(server: uvicorn.Server, listener: socket.sock
             raise result
 
 
-class _Server(uvicorn.Server):
-    """uvicorn raises the signal that stopped it once more, and that would end us before our parts are stopped."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _server(settings: Settings, app: Callable[..., object]) -> _Server:
-    return _Server(
-        uvicorn.Config(
-            app,
-            loop="none",
-            lifespan="off",
-            ws="none",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=settings.max_connections,
-            timeout_graceful_shutdown=max(1, settings.shutdown_timeout_ms // 1000),
-        )
-    )
-
-
 @contextlib.contextmanager
 def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
     def stop() -> None:
@@ -126,22 +100,3 @@ def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
-
-
-def listen(settings: Settings) -> socket.socket:
-    """A socket that listens where the settings say. Raises ConsentryError when it cannot."""
-    host, port = settings.http_host, settings.http_port
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError as fault:
-        raise ConsentryError(
-            f"cannot listen on {host} port {port}: {fault.strerror or fault}",
-            where="http_host, http_port",
-            remedy="another CONSENTRY_HTTP_PORT; 0 takes a free one",
-        ) from fault
-
-
-def url_of(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

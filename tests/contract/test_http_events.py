@@ -1,13 +1,18 @@
 """POST /v1/events: intake's door over HTTP."""
 
+import asyncio
 import json
+from collections.abc import Sequence
 from uuid import UUID
 
 import httpx
 import pytest
 from contract.in_memory import NOW, Node, act, grant, pointers_of
 
+from consentry.intake import Accepted
+from consentry.policy import Policies
 from consentry.settings import Settings
+from consentry.terms import Position
 
 JSON = {"content-type": "application/json"}
 
@@ -100,6 +105,25 @@ async def test_a_known_event_id_not_folded_yet_is_a_conflict_all_the_same() -> N
     assert pointers_of(answer) == ["/event_id"]
 
 
+@pytest.mark.parametrize(("other", "status"), [({}, 201), ({"purpose": "push.personalised"}, 409)])
+async def test_two_requests_of_one_event_id_at_the_same_time_go_one_after_the_other(
+    other: dict[str, object], status: int
+) -> None:
+    node = Node()
+    append_all = node.log.append_all
+
+    async def slow(accepted: Sequence[Accepted]) -> list[tuple[Position, int]]:
+        await asyncio.sleep(0.01)
+        return await append_all(accepted)
+
+    node.log.append_all = slow  # type: ignore[method-assign]
+    node.log.folds_at_once = False
+    event = grant(event_id="11111111-2222-4333-8444-555555555555")
+    first, second = await asyncio.gather(node.record(event), node.record({**event, **other}))
+    assert (first.status_code, second.status_code) == (201, status)
+    assert len(node.log.appended) == 1
+
+
 async def test_an_idempotency_key_stands_for_an_event_id() -> None:
     node = Node()
     key = {"idempotency-key": "order-7"}
@@ -144,8 +168,6 @@ async def test_an_unknown_outcome_is_503_and_names_the_event_that_is_safe_to_rep
 
 
 async def test_while_no_policy_is_in_force_events_have_to_wait() -> None:
-    from consentry.policy import Policies
-
     answer = await Node(policies=Policies()).record(grant())
     assert (answer.status_code, answer.json()["code"]) == (503, "UNAVAILABLE")
 

@@ -105,7 +105,7 @@ def test_every_event_in_the_table_is_one_and_every_one_that_is_weighed_is_in_it(
 
 def test_every_topic_in_the_table_is_one() -> None:
     known = {rule.name for rule in TOPICS} | {"consent-intake.<producer>"}
-    named = {code for code in re.findall(r"`([a-z]+-[a-z.<>-]+)`", table())}
+    named = set(re.findall(r"`([a-z]+-[a-z.<>-]+)`", table()))
     assert named <= known
     assert {"consent-events", "consent-state", "policy-revisions", "consent-quarantine"} <= named
 

@@ -59,8 +59,6 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
 def running_stack(settings: Settings, story: Story, narrator: Narrator) -> Iterator[Stack]:
     """All of it, up and ready; ended and removed at the end. Raises Unavailable, UntrustedLog."""
     with ExitStack() as stack:
-        directory = Path(tempfile.mkdtemp(prefix="consentry-demo-"))
-        stack.callback(shutil.rmtree, directory, ignore_errors=True)
         own = not settings.bootstrap_servers
         if own:
             narrator.progress(f"starting Apache Kafka {KAFKA_VERSION}")
@@ -73,6 +71,8 @@ def running_stack(settings: Settings, story: Story, narrator: Narrator) -> Itera
         settings = msgspec.structs.replace(settings, partitions=PARTITIONS, worker_id="demo-1")
         if not own:
             stack.callback(_remove_topics, settings)
+        directory = Path(tempfile.mkdtemp(prefix="consentry-demo-"))
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
         yield _start(stack, settings, story, narrator, directory, gently=not own)
 
 

@@ -6,6 +6,7 @@ been a withdrawal. Nothing stops the partition and nothing vanishes. Only I/O ra
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -118,16 +119,16 @@ class IntakeDoor:
 
     async def _until_a_policy_is_in_force(self) -> None:
         """A grant must not be refused because this process has only just started, or no policy has begun."""
-        if self._policies().in_force(self._clock()) is not None:
-            return
-        log.warning("intake.waits_for_a_policy", extra={"producer": self._caller.name})
-        await self._wait_for_policies()
-        logged_at = self._clock()
-        while self._policies().in_force(self._clock()) is None:
-            await asyncio.sleep(POLL_S)
-            if self._clock() - logged_at > LOG_EVERY_S * 1000:
-                logged_at = self._clock()
-                log.warning("intake.waits_for_a_policy", extra={"producer": self._caller.name})
+        while not self._has_a_policy():
+            log.warning("intake.waits_for_a_policy", extra={"producer": self._caller.name})
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOG_EVERY_S):
+                    await self._wait_for_policies()
+                    while not self._has_a_policy():
+                        await asyncio.sleep(POLL_S)
+
+    def _has_a_policy(self) -> bool:
+        return self._policies().in_force(self._clock()) is not None
 
     async def _take(self, record: IntakeRecord, patience: "Patience") -> list[Awaitable[Any]]:
         try:

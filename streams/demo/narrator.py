@@ -7,12 +7,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from consentry.authzen import EvaluationAnswer
 from consentry.policy.wording import clauses_of
 from consentry.terms import Reason
-from streams.demo.script import Chapter, Expected, Question, Try
+from streams.demo.script import Expected, Question, Try
 from streams.wording import REASON_WORDS, listed, prompt_words
 
 PLAIN_WIDTH = 110
@@ -43,10 +44,10 @@ class Narrator:
         """A sign of life on a terminal, while what `progress` said takes its time."""
         return self._err.status("")
 
-    def chapter(self, number: int, chapter: Chapter) -> None:
+    def heading(self, number: int, title: str, says: str) -> None:
         self._out.print()
-        self._out.print(f"[bold]{number}. {escape(chapter.title)}[/bold]")
-        self._out.print(escape(chapter.says))
+        self._out.print(f"[bold]{number}. {escape(title)}[/bold]")
+        self._out.print(escape(says))
 
     def event(self, says: str, fields: Mapping[str, Any], outcome: str, seen: str) -> None:
         own = "  ".join(f"{name}: {_shown(value)}" for name, value in fields.items() if name not in ENVELOPE)
@@ -57,16 +58,23 @@ class Narrator:
             ("subscriber", f"[cyan]{escape(seen)}[/cyan]"),
         )
 
+    def question(self, question: Question) -> None:
+        self._lines("", _question(question))
+
     def answer(self, says: str, question: Question, answer: EvaluationAnswer, expected: Expected) -> None:
+        self._lines(says, _question(question), *self._answer(answer, expected))
+
+    def as_of(self, when: str, answer: EvaluationAnswer, expected: Expected) -> None:
+        self._lines(when, *self._answer(answer, expected))
+
+    def _answer(self, answer: EvaluationAnswer, expected: Expected) -> list[tuple[str, str]]:
         found = answer.context
-        self._lines(
-            says,
-            ("question", f"may the app {escape(_asked(question))}?"),
+        return [
             ("answer", f"{_verdict(answer.decision, found.reason)}  [dim]{_on(answer)}[/dim]"),
             ("clause", self._quoted(found.clause)),
             *self._consequences(answer),
             *self._difference(Expected.of(answer), expected),
-        )
+        ]
 
     def _consequences(self, answer: EvaluationAnswer) -> list[tuple[str, str]]:
         found = answer.context
@@ -76,14 +84,6 @@ class Narrator:
         if found.prompt.may_ask or found.prompt.ask_after is not None:
             lines.append(("", escape(prompt_words(found.prompt))))
         return lines
-
-    def as_of(self, when: str, allow: bool, found: Expected, expected: Expected, evidence: str) -> None:
-        self._lines(
-            "",
-            (when, f"{_verdict(allow, found.reason)}  [dim]{escape(evidence)}[/dim]"),
-            ("clause", self._quoted(found.clause)),
-            *self._difference(found, expected),
-        )
 
     def _difference(self, found: Expected, expected: Expected) -> list[tuple[str, str]]:
         if found == expected:
@@ -110,8 +110,6 @@ class Narrator:
 
     def _lines(self, says: str, *rows: tuple[str, str]) -> None:
         self._out.print()
-        if says:
-            self._out.print(f"  {escape(says)}")
         table = Table.grid(padding=(0, 1))
         table.add_column(width=2)
         table.add_column(width=LABEL_WIDTH, style="dim")
@@ -119,9 +117,11 @@ class Narrator:
         for label, text in rows:
             table.add_row("", label, text)
         with self._out.capture() as drawn:
+            if says:
+                self._out.print(Padding(escape(says), (0, 0, 0, 2)))
             self._out.print(table)
         for line in drawn.get().splitlines():
-            self._out.file.write(f"{line.rstrip()}\n")  # a table fills its columns up with spaces
+            self._out.file.write(f"{line.rstrip()}\n")  # what is padded is filled up with spaces
 
 
 def _console(*, stderr: bool) -> Console:
@@ -134,6 +134,10 @@ def _console(*, stderr: bool) -> Console:
 def _verdict(allow: bool, reason: Reason) -> str:
     style = "bold green" if allow else "bold red"
     return f"[{style}]{'ALLOW' if allow else 'DENY'}  {reason}[/{style}]  {escape(REASON_WORDS[reason])}"
+
+
+def _question(question: Question) -> tuple[str, str]:
+    return ("question", f"may the app {escape(_asked(question))}?")
 
 
 def _on(answer: EvaluationAnswer) -> str:

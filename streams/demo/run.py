@@ -11,6 +11,7 @@ from uuid import uuid4
 from consentry.settings import Settings
 from streams.demo.afterwards import show_what_to_try, wait_until_interrupted
 from streams.demo.doors import Doors, Written
+from streams.demo.looking_back import answers_around
 from streams.demo.narrator import Narrator, short
 from streams.demo.script import Chapter, Expected, Step, Story, load_story
 from streams.demo.stack import Stack, running_stack
@@ -67,6 +68,7 @@ class Play:
         self._stack = stack
         self._narrator = narrator
         self._position: str | None = None
+        self._positions: dict[str, str] = {}
         self.asked = 0
         self.wrong = 0
 
@@ -74,9 +76,10 @@ class Play:
         with Doors(self._stack.settings) as doors:
             for number, chapter in enumerate(self._story.chapters, start=1):
                 self._chapter(number, chapter, doors)
+        self._look_back(len(self._story.chapters) + 1)
 
     def _chapter(self, number: int, chapter: Chapter, doors: Doors) -> None:
-        self._narrator.chapter(number, chapter)
+        self._narrator.heading(number, chapter.title, chapter.says)
         for step in chapter.steps:
             self._stack.require_running()
             if step.happens is not None:
@@ -87,7 +90,7 @@ class Play:
     def _happen(self, step: Step, doors: Doors) -> None:
         body = step.body(uuid4(), time.time_ns() // 1_000_000)
         written, took_ms = doors.happened(body)
-        self._position = written.position
+        self._position = self._positions[step.name] = written.position
         seen = self._stack.subscriber.wait_for_line(
             lambda line: line.startswith(f"{written.position} "), SEEN_TIMEOUT_S
         )
@@ -100,6 +103,16 @@ class Play:
         answer = doors.may(step.ask, self._position)
         self._count(Expected.of(answer), step.expect)
         self._narrator.answer(step.says, step.ask, answer, step.expect)
+
+    def _look_back(self, number: int) -> None:
+        audit = self._story.audit
+        self._narrator.heading(number, audit.title, audit.says)
+        self._narrator.question(audit.ask)
+        before, after = answers_around(self._stack.settings, audit, self._positions[audit.step])
+        for when, found, expected in (("before", before, audit.before), ("after", after, audit.after)):
+            self._count(Expected.of(found.answer), expected)
+            events = f"{found.folded} events replayed, {found.left_out} that came later left out"
+            self._narrator.as_of(f"{when} the {audit.step}: {events}", found.answer, expected)
 
     def _count(self, found: Expected, expected: Expected) -> None:
         self.asked += 1

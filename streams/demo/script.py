@@ -109,6 +109,7 @@ class Chapter(_Part, frozen=True, kw_only=True):
 class Audit(_Part, frozen=True, kw_only=True):
     """The question that is answered again, as things stood before the named step and after it."""
 
+    title: str
     says: str
     step: str
     ask: Question

@@ -8,6 +8,7 @@ RUN pip install --no-cache-dir --require-hashes -r requirements/build.lock \
  && pip --python /opt/consentry/bin/python install --no-cache-dir --require-hashes -r requirements/service.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas
+COPY examples examples
 COPY consentry consentry
 COPY streams streams
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \

@@ -1,10 +1,11 @@
 """Answers and changes in a person's words. Adds nothing to what was decided or folded."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
-from consentry.authzen import CheckContext, EvaluationAnswer, EvaluationRequest
-from consentry.decision import Prompt
+from consentry.authzen import Action, CheckContext, EvaluationAnswer, EvaluationRequest, Resource, Subject
+from consentry.decision import Prompt, Request
 from consentry.state.row import Act, Mark, OptOut, Permission, SubjectState
 from consentry.terms import Operation, Reason
 
@@ -92,6 +93,17 @@ def explanation(question: EvaluationRequest, answer: EvaluationAnswer) -> Iterat
     yield f"Seen at {found.position}, {age}."
 
 
+def question_of(request: Request) -> EvaluationRequest:
+    """A request in the words of the check API."""
+    kind, _, name = request.subject.partition(":")
+    return EvaluationRequest(
+        subject=Subject(kind, name),
+        action=Action(request.operation),
+        resource=Resource("purpose", request.purpose),
+        context=CheckContext(data=request.data, active=request.active, device=request.device),
+    )
+
+
 def _data_of(context: CheckContext | None) -> tuple[str, ...]:
     data = context.data if context is not None else None
     return (data,) if isinstance(data, str) else data or ()
@@ -99,28 +111,37 @@ def _data_of(context: CheckContext | None) -> tuple[str, ...]:
 
 def latest_changes(state: SubjectState) -> tuple[str, ...]:
     """What the last event folded into a row left in it; empty where it left nothing that a line can say."""
-    return tuple(_changes_at(state, state.position.offset))
+    return (*_entries(state, at_offset=state.position.offset), *_standing(state))
 
 
-def _changes_at(state: SubjectState, offset: int) -> Iterator[str]:
-    for act in state.acts:
-        if act.offset == offset:
-            yield _act_words(act)
-    for mark in state.marks:
-        if mark.offset == offset:
-            yield _mark_words(mark)
-    for opt_out in state.opt_outs:
-        if opt_out.offset == offset:
-            yield _opt_out_words(opt_out, "opted out of")
-    for permission in state.permissions:
-        if permission.offset == offset:
-            yield _permission_words(permission)
+def all_of(state: SubjectState) -> tuple[str, ...]:
+    """All that a row holds, acts first."""
+    return (*_entries(state, at_offset=None), *_standing(state))
+
+
+def _entries(state: SubjectState, *, at_offset: int | None) -> Iterator[str]:
+    """Entries of the row; with `at_offset` those that the event there left."""
+    words: tuple[tuple[Iterable[Act | Mark | OptOut | Permission], Callable[[Any], str]], ...] = (
+        (state.acts, _act_words),
+        (state.marks, _mark_words),
+        (state.opt_outs, _opt_out_words),
+        (state.permissions, _permission_words),
+    )
+    for entries, say in words:
+        for entry in entries:
+            if at_offset is None or entry.offset == at_offset:
+                yield say(entry)
+
+
+def _standing(state: SubjectState) -> Iterator[str]:
     if state.erased_at is not None:
         yield "erased"
     elif state.closed_at is not None:
         yield "closed"
     if state.quarantined:
         yield f"quarantined for {listed(state.quarantined)}"
+    if state.uninterpreted:
+        yield f"nothing allowed, for this version cannot weigh {listed(state.uninterpreted)}"
 
 
 def _act_words(act: Act) -> str:
@@ -136,8 +157,8 @@ def _mark_words(mark: Mark) -> str:
     return f"{mark.status} by {mark.actor_role}: {cells}"
 
 
-def _opt_out_words(opt_out: OptOut, did: str) -> str:
-    return f"{opt_out.actor_role} {did} {opt_out.purpose}"
+def _opt_out_words(opt_out: OptOut) -> str:
+    return f"opted out by {opt_out.actor_role}: {opt_out.purpose}"
 
 
 def _permission_words(permission: Permission) -> str:

@@ -66,13 +66,15 @@ def list_(settings: Settings, subject: str | None, standing_only: bool, as_json:
     Example:
       consentry quarantine list --standing
     """
+    from consentry.intake import stored_subject
     from streams.quarantine import read_quarantine
     from streams.wording import moment
 
+    only = None if subject is None else stored_subject(subject, settings)
     found = [
         _listed(entry)
         for entry in asyncio.run(read_quarantine(settings))
-        if (subject is None or entry.record.subject == subject) and (entry.standing or not standing_only)
+        if (only is None or entry.record.subject == only) and (entry.standing or not standing_only)
     ]
     if as_json:
         show_json(found)

@@ -36,18 +36,20 @@ def watch(settings: Settings, subject: str | None, limit: int | None, as_json: b
 
 
 async def _watch(settings: Settings, subject: str | None, limit: int | None, *, as_json: bool) -> None:
+    from consentry.intake import stored_subject
     from consentry.replica import ConsentReplica
     from streams.topics import require_topics
     from streams.wording import latest_changes, listed
 
     replica = ConsentReplica(settings, await require_topics(settings))
+    only = None if subject is None else stored_subject(subject, settings)
     seen = 0
     try:
         note("reading the state there is")
         await replica.start()
         note("watching")
         async for state in replica.changes():
-            if subject is not None and state.subject != subject:
+            if only is not None and state.subject != only:
                 continue
             tightened = state.tightened_position
             change = Change(

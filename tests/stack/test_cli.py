@@ -158,6 +158,12 @@ def story(environment: Environment) -> None:
     withdrawn = publish("ConsentWithdrawn", "purpose=publish.camera")
     assert "the person withdrew" in consentry(environment, *ask, "--min-position", withdrawn["position"], expect=1)
 
+    replay = ("audit", "replay", "--subject", "account:42", *camera, "--json")
+    before = json.loads(consentry(environment, *replay, "--position", given["position"]))
+    after = json.loads(consentry(environment, *replay))
+    assert [found["decision"]["context"]["reason"] for found in (before, after)] == ["CONSENT", "WITHDRAWN"]
+    assert (len(before["steps"]), before["left_out"], len(after["steps"])) == (2, 0, 3)
+
     grant_of_nothing = {
         "type": "ConsentGiven",
         "subject": "account:7",

@@ -6,11 +6,11 @@ it has lost its place in the sequence and would fail every one after it. Then a 
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Final
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.structs import RecordMetadata
 
 from consentry.errors import Unavailable
@@ -80,6 +80,30 @@ class IdempotentProducer:
             raise
         delivery.add_done_callback(lambda _: self._room.release())
         return self._acknowledged(topic, delivery)
+
+    async def send_in_order(self, topic: str, partition: int, records: Sequence[tuple[bytes | None, bytes]]) -> None:
+        """Send many (key, value) to one partition, in few batches; returns once all in-sync replicas have them.
+
+        Raises Unavailable: then some of them may have been written. Cheaper than `send` by far, and without places.
+        """
+        deliveries: list[Awaitable[RecordMetadata]] = []
+        at = 0
+        try:
+            client = await self._working()
+            while at < len(records):
+                batch = client.create_batch()
+                first = at
+                while at < len(records):
+                    key, value = records[at]
+                    if batch.append(key=key, value=value, timestamp=None) is None:
+                        break
+                    at += 1
+                if at == first:
+                    raise MessageSizeTooLargeError(f"{len(records[at][1])} bytes")
+                deliveries.append(await client.send_batch(batch, topic, partition=partition))
+            await asyncio.gather(*deliveries)
+        except KafkaError as fault:
+            raise self._failed(topic, fault) from fault
 
     async def _acknowledged(self, topic: str, delivery: asyncio.Future[RecordMetadata]) -> RecordMetadata:
         try:

@@ -55,26 +55,41 @@ class LogWriter:
         try:
             async with asyncio.timeout(timeout_s):
                 for item in accepted:
-                    event = item.event
+                    complete = item
                     if item.after is not None:
                         position, _ = await deliveries[item.after]
-                        event = item.with_position(position)
-                    deliveries.append(asyncio.ensure_future(await self.begin(event)))
+                        complete = Accepted(item.with_position(position))
+                    deliveries.append(asyncio.ensure_future(await self.begin(complete)))
                 return await asyncio.gather(*deliveries)
         except TimeoutError as fault:
             raise Unavailable(f"not acknowledged in {timeout_s:g} s", remedy=UNKNOWN_OUTCOME) from fault
         finally:
             await _end(deliveries)
 
-    async def begin(self, event: AnySubjectEvent) -> Awaitable[Appended]:
+    async def begin(self, accepted: Accepted) -> Awaitable[Appended]:
         """Hand an event over; what comes back is awaited for its position. The calls' order is the log's order.
 
         Both raise Unavailable. The first waits while max_unacknowledged events are on their way.
         """
-        subject = event.subject.encode()
-        partition = partition_of(event.subject, self._identity.partitions)
-        delivery = await self.producer.send(self._log, encode_event(event), key=subject, partition=partition)
+        subject = accepted.event.subject
+        partition = partition_of(subject, self._identity.partitions)
+        delivery = await self.producer.send(self._log, _value_of(accepted), key=subject.encode(), partition=partition)
         return self._appended(delivery)
+
+    async def append_in_order(self, accepted: Sequence[Accepted]) -> None:
+        """Append many, each subject's in their order, and return once all of them stand. For who needs no positions.
+
+        Raises Unavailable: then some of them may stand, and all are safe to repeat.
+        """
+        spread: dict[int, list[tuple[bytes | None, bytes]]] = {}
+        for item in accepted:
+            subject = item.event.subject
+            partition = partition_of(subject, self._identity.partitions)
+            spread.setdefault(partition, []).append((subject.encode(), _value_of(item)))
+        sent = [self.producer.send_in_order(self._log, place, records) for place, records in spread.items()]
+        for outcome in await asyncio.gather(*sent, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
 
     async def set_aside(self, record: QuarantinedRecord) -> Awaitable[RecordMetadata]:
         """Hand a record over to consent-quarantine; what comes back is awaited until it is acknowledged."""
@@ -92,6 +107,10 @@ class LogWriter:
                 remedy="message.timestamp.type must be LogAppendTime: consentry topics check",
             )
         return Position(self._identity.epoch, metadata.partition, metadata.offset), metadata.timestamp
+
+
+def _value_of(accepted: Accepted) -> bytes:
+    return accepted.value or encode_event(accepted.event)
 
 
 async def _end(deliveries: Sequence[asyncio.Future[Appended]]) -> None:

@@ -9,8 +9,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.05
 LOG_EVERY_S = 10.0
+YIELD_EVERY = 50
+"""records taken in before other tasks of the loop, heartbeats among them, have a turn"""
 MAX_DETAIL = 500
 INTAKE = Actor(role=ActorRole.SYSTEM, id="intake")
 _LOG_APPEND_TIME = 1
@@ -104,18 +106,23 @@ class IntakeDoor:
         """
         await self._until_a_policy_is_in_force()
         patience = Patience(self._settings.visible_timeout_ms)
-        deliveries: list[asyncio.Future[Any]] = []
+        taken: list[Accepted] = []
+        aside: list[QuarantinedRecord] = []
+        for number, record in enumerate(records):
+            outcome = await self._outcome(record, patience)
+            if isinstance(outcome, Refused):
+                aside.append(self._whole(record, outcome))
+                taken += self._stops(record, outcome)
+            else:
+                taken.append(outcome)
+            if number % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
         try:
             async with asyncio.timeout(self._settings.restore_timeout_ms / 1000):
-                for record in records:
-                    deliveries += [asyncio.ensure_future(sent) for sent in await self._take(record, patience)]
-                await asyncio.gather(*deliveries)
+                await asyncio.gather(*[await self._writer.set_aside(record) for record in aside])
+                await self._writer.append_in_order(taken)
         except TimeoutError as fault:
             raise Unavailable("the log does not acknowledge what was taken in", remedy=UNKNOWN_OUTCOME) from fault
-        finally:
-            for delivery in deliveries:
-                delivery.cancel()
-            await asyncio.gather(*deliveries, return_exceptions=True)
 
     async def _until_a_policy_is_in_force(self) -> None:
         """A grant must not be refused because this process has only just started, or no policy has begun."""
@@ -130,21 +137,18 @@ class IntakeDoor:
     def _has_a_policy(self) -> bool:
         return self._policies().in_force(self._clock()) is not None
 
-    async def _take(self, record: IntakeRecord, patience: "Patience") -> list[Awaitable[Any]]:
+    async def _outcome(self, record: IntakeRecord, patience: "Patience") -> Accepted | Refused:
         try:
             event = decode_event(record.value)
         except UndecodableRecord as fault:
             named = self._subject_of_key(record.key)
-            subjects = () if named is None else (named,)
-            return await self._set_aside(record, Refused("UNDECODABLE", str(fault), subjects))
-        outcome = self._outcome(record, event)
+            return Refused("UNDECODABLE", str(fault), () if named is None else (named,))
+        outcome = self._taken_in(record, event)
         while isinstance(outcome, Refused) and outcome.code == _VERSION_UNKNOWN and await patience.wait():
-            outcome = self._outcome(record, event)  # the revision may be on its way to this process
-        if isinstance(outcome, Refused):
-            return await self._set_aside(record, outcome)
-        return [await self._writer.begin(outcome.event)]
+            outcome = self._taken_in(record, event)  # the revision may be on its way to this process
+        return outcome
 
-    def _outcome(self, record: IntakeRecord, event: AnySubjectEvent) -> Accepted | Refused:
+    def _taken_in(self, record: IntakeRecord, event: AnySubjectEvent) -> Accepted | Refused:
         named = self._subject_of_key(record.key)
         readable = self._is_subject(event.subject)
         subjects = (event.subject,) if readable else ()
@@ -170,11 +174,9 @@ class IntakeDoor:
             return Refused(fault.code, str(fault), subjects)
         return accepted
 
-    async def _set_aside(self, record: IntakeRecord, refused: Refused) -> list[Awaitable[Any]]:
-        source = _source_of(record)
-        log.warning("intake.set_aside", extra={"source": source, "code": refused.code})
-        stored = tuple(stored_subject(subject, self._settings) for subject in refused.subjects)
-        whole = QuarantinedRecord(
+    def _whole(self, record: IntakeRecord, refused: Refused) -> QuarantinedRecord:
+        log.warning("intake.set_aside", extra={"source": _source_of(record), "code": refused.code})
+        return QuarantinedRecord(
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
@@ -183,22 +185,25 @@ class IntakeDoor:
             value=record.value,
             code=refused.code,
             detail=refused.detail[:MAX_DETAIL],
-            subject=stored[0] if stored else None,
+            subject=stored_subject(refused.subjects[0], self._settings) if refused.subjects else None,
         )
-        deliveries: list[Awaitable[Any]] = [await self._writer.set_aside(whole)]
-        for subject in stored:
-            stop = SubjectQuarantined(
-                event_id=quarantine_id(source, subject),
-                subject=subject,
-                occurred_at=max(record.timestamp, 1),
-                actor=INTAKE,
-                channel=Channel.API,
-                producer=self._caller.name,
-                position=source,
-                error=refused.code,
+
+    def _stops(self, record: IntakeRecord, refused: Refused) -> Iterator[Accepted]:
+        source = _source_of(record)
+        for subject in refused.subjects:
+            stored = stored_subject(subject, self._settings)
+            yield Accepted(
+                SubjectQuarantined(
+                    event_id=quarantine_id(source, stored),
+                    subject=stored,
+                    occurred_at=max(record.timestamp, 1),
+                    actor=INTAKE,
+                    channel=Channel.API,
+                    producer=self._caller.name,
+                    position=source,
+                    error=refused.code,
+                )
             )
-            deliveries.append(await self._writer.begin(stop))
-        return deliveries
 
     def _subject_of_key(self, key: bytes | None) -> str | None:
         try:

@@ -49,6 +49,8 @@ class Accepted(msgspec.Struct, frozen=True):
     event: AnySubjectEvent
     after: int | None = None
     """the place, in the same list, of the tightening that the person has seen: its position is filled in"""
+    value: bytes = b""
+    """its bytes in the log, where they are known already"""
 
     def with_position(self, position: Position) -> AnySubjectEvent:
         """The event, having seen the tightening at `position`."""
@@ -103,7 +105,7 @@ def take_in(
     policy = policies.in_force(now)
     if policy is None:
         raise Unavailable("no policy is in force", remedy="publish one: consentry policy publish")
-    taken: list[AnySubjectEvent] = []
+    taken: list[Accepted] = []
     faults: list[Fault] = []
     for index, submission in enumerate(submissions):
         event = submission.event
@@ -111,8 +113,8 @@ def take_in(
             place = index if submission.place else None
             event_id = new_id() if key is None else idempotent_id(caller.name, key, place)
             event = msgspec.structs.replace(event, event_id=event_id)
-        event, found = _take(event, policy, by)
-        taken.append(event)
+        accepted, found = _take(event, policy, by)
+        taken.append(accepted)
         faults += [fault.within(submission.place) for fault in found]
     faults += _faults_of_repetition(submissions, taken)
     if faults:
@@ -130,28 +132,28 @@ def faults_before_sending(event: AnySubjectEvent, settings: Settings, now: int) 
         faults = list(faults_of_actor(event, settings))
     if not faults:
         corrected = _with_corrected_clock(event, now)
-        faults = [
-            fault for fault in (fault_of_clock(corrected, settings, now), _fault_of_size(event, settings)) if fault
-        ]
+        late, large = fault_of_clock(corrected, settings, now), _fault_of_size(encode_event(event), settings)
+        faults = [fault for fault in (late, large) if fault]
     if event.event_id == UNNAMED:
         faults.append(Fault(where="/event_id", what="the nil UUID names nothing"))
     return faults
 
 
-def _take(event: AnySubjectEvent, policy: Policy, by: Circumstances) -> tuple[AnySubjectEvent, list[Fault]]:
+def _take(event: AnySubjectEvent, policy: Policy, by: Circumstances) -> tuple[Accepted, list[Fault]]:
     """One event on its way, and what is wrong with it: each stage needs what those before it have made sure of."""
     for stage in (_faults_of_sender, _faults_of_form):
         faults = list(stage(event, by))
         if faults:
-            return event, faults
+            return Accepted(event), faults
     event = _with_corrected_clock(event, by.arrived_at)
     event = msgspec.structs.replace(with_stored_ids(event, by.settings), producer=by.caller.name, sent_at=None)
     event, faults = completed(event, by.policies, policy, by.arrived_at)
-    if not faults:
-        faults = [*_faults_of_time(event, by), *_faults_of_row(event, by)]
-        too_large = _fault_of_size(event, by.settings)
-        faults += [too_large] if too_large else []
-    return event, faults
+    faults = faults or [*_faults_of_time(event, by), *_faults_of_row(event, by)]
+    if faults:
+        return Accepted(event), faults
+    value = encode_event(event)
+    large = _fault_of_size(value, by.settings)
+    return Accepted(event, None, value), [large] if large else []
 
 
 def _faults_of_sender(event: AnySubjectEvent, by: Circumstances) -> Iterator[Fault]:
@@ -242,40 +244,47 @@ def _conflict(where: str, what: str, code: str) -> Fault:
     return Fault(where=where, what=what, status=409, code=code)
 
 
-def _fault_of_size(event: AnySubjectEvent, settings: Settings) -> Fault | None:
-    size = len(encode_event(event)) + _POSITION_BYTES
+def _fault_of_size(value: bytes, settings: Settings) -> Fault | None:
+    size = len(value) + _POSITION_BYTES
     if size <= settings.max_event_bytes:
         return None
     remedy = f"at the most {settings.max_event_bytes}"
     return Fault(where="", what=f"the event has {size} bytes", remedy=remedy, code="EVENT_TOO_LARGE")
 
 
-def _faults_of_repetition(submissions: Sequence[Submission], taken: Sequence[AnySubjectEvent]) -> Iterator[Fault]:
+def _faults_of_repetition(submissions: Sequence[Submission], taken: Sequence[Accepted]) -> Iterator[Fault]:
     """One list says each event once."""
     seen: set[UUID] = set()
-    for submission, event in zip(submissions, taken, strict=True):
-        if event.event_id in seen:
+    for submission, accepted in zip(submissions, taken, strict=True):
+        if accepted.event.event_id in seen:
             yield Fault(where=f"{submission.place}/event_id", what="the list holds this event_id twice")
-        seen.add(event.event_id)
+        seen.add(accepted.event.event_id)
 
 
-def _in_sequence(events: Sequence[AnySubjectEvent], by: Circumstances) -> tuple[Accepted, ...]:
+def _in_sequence(taken: Sequence[Accepted], by: Circumstances) -> tuple[Accepted, ...]:
     """In one list, what loosens has seen what the same actor tightens before it."""
+    if len(taken) == 1:
+        return tuple(taken)
     last: dict[tuple[str, str, str], int] = {}
-    accepted: list[Accepted] = []
-    for index, event in enumerate(events):
+    sequence: list[Accepted] = []
+    for index, accepted in enumerate(taken):
+        event = accepted.event
         who = (event.subject, event.actor.role, event.actor.id)
         if tightens(event):
             last[who] = index
         seen = last.get(who)
-        fills = (
-            seen is not None
-            and isinstance(event, ConsentGiven | ConsentReaffirmed | PreferenceSet)
-            and bearing_of(event) is Bearing.LOOSENS
-            and _has_seen_the_row(event, by.row_of(event.subject))
-        )
-        accepted.append(Accepted(event, seen if fills else None))
-    return tuple(accepted)
+        if seen is not None and _fills_in(event, by):
+            accepted = Accepted(event, seen)
+        sequence.append(accepted)
+    return tuple(sequence)
+
+
+def _fills_in(event: AnySubjectEvent, by: Circumstances) -> bool:
+    return (
+        isinstance(event, ConsentGiven | ConsentReaffirmed | PreferenceSet)
+        and bearing_of(event) is Bearing.LOOSENS
+        and _has_seen_the_row(event, by.row_of(event.subject))
+    )
 
 
 def _has_seen_the_row(event: ConsentGiven | ConsentReaffirmed | PreferenceSet, row: SubjectState | None) -> bool:

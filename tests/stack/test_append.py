@@ -89,7 +89,7 @@ async def test_many_events_sent_at_once_keep_each_subjects_order(kafka: str, top
     writer = LogWriter(settings, identity)
     await writer.start()
     try:
-        await asyncio.gather(*[asyncio.ensure_future(await writer.begin(item.event)) for item in accepted])
+        await asyncio.gather(*[asyncio.ensure_future(await writer.begin(item)) for item in accepted])
     finally:
         await writer.stop()
     found: dict[str, list[str | None]] = {subject: [] for subject in subjects}

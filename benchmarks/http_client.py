@@ -1,8 +1,11 @@
 """A small HTTP/1.1 client on kept connections: what it costs must not look like the server's time."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Self
+
+IDLE_S = 2.0
 
 
 class Answer:
@@ -22,6 +25,7 @@ class Connection:
         self._reader = reader
         self._writer = writer
         self._head = head
+        self._used_at = time.monotonic()
 
     @classmethod
     async def open(cls, host: str, port: int, headers: Mapping[str, str]) -> Self:
@@ -45,12 +49,13 @@ class Connection:
         place = head.index(b"content-length:") + len(b"content-length:")
         length = int(head[place : head.index(b"\r\n", place)])
         body = await self._reader.readexactly(length) if length else b""
+        self._used_at = time.monotonic()
         return Answer(int(head[9:12]), body)
 
     @property
     def is_open(self) -> bool:
-        """False once the server has closed it: it does so with a connection that was idle for long."""
-        return not self._reader.at_eof()
+        """Not closed by the server, nor idle for so long that it may be closed while a request is under way."""
+        return not self._reader.at_eof() and time.monotonic() - self._used_at < IDLE_S
 
     def close(self) -> None:
         self._writer.close()

@@ -93,8 +93,19 @@ def _withdrawal(found: tuple[RateResult, ...]) -> str:
             ("the load behind its schedule", one.sent_late_ms),
         )
         rows += [(str(one.rate), name, *_percentiles(values)) for name, values in named]
-    doubted = sum(one.doubted for one in found)
-    return table(head, rows) + f"\n\nAnswers in between that denied as STALE or NOT_YET_VISIBLE: {doubted}."
+    return "\n\n".join((table(head, rows), *(_remark(one) for one in found)))
+
+
+def _remark(one: RateResult) -> str:
+    used = [
+        f"{who} {milliseconds:.1f} ms"
+        for who, milliseconds in (("worker", one.worker_processor_ms), ("query node", one.node_processor_ms))
+        if milliseconds is not None
+    ]
+    return (
+        f"At {one.rate}/s: processor time for one withdrawal with its checks: {', '.join(used) or 'not known'}; "
+        f"answers in between that denied as STALE or NOT_YET_VISIBLE: {one.doubted}."
+    )
 
 
 def _percentiles(found: Percentiles) -> tuple[str, ...]:

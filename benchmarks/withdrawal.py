@@ -54,6 +54,10 @@ class RateResult(msgspec.Struct, frozen=True, kw_only=True):
     """by how much the load itself was behind its schedule"""
     doubted: int
     """answers in between that denied as STALE or NOT_YET_VISIBLE"""
+    worker_processor_ms: float | None
+    """for one withdrawal, heartbeats included"""
+    node_processor_ms: float | None
+    """for one withdrawal, and the checks that follow it"""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -91,20 +95,40 @@ async def withdrawal(bootstrap: str, seconds: dict[int, int], say: Say) -> list[
         token = add_token(tokens, "bench", [CallerRole.PRODUCER, CallerRole.ASKER])
         served = msgspec.structs.replace(settings, token_file=str(tokens), http_port=0)
         await _prepare(served, subjects, say)
-        async with _serving(served, token) as pool:
+        async with _serving(served, token) as stack:
             results = []
+            pool = stack.pool
             left = iter(subjects)
             for rate, duration in {WARM_UP: 1, **seconds}.items():
                 batch = [next(left) for _ in range(rate * duration)]
                 await _check_that_all_allow(pool, batch)
                 await pool.warm(min(CONNECTIONS, rate))
+                before = stack.processor_ms()
                 samples = await _at_rate(pool, batch, rate)
                 if rate == WARM_UP:
                     continue
-                results.append(_result(rate, samples))
+                used = [_each(a, b, len(batch)) for a, b in zip(before, stack.processor_ms(), strict=True)]
+                results.append(_result(rate, samples, *used))
                 say(_line(results[-1]))
     forget(settings, topics=topics_of(settings))
     return results
+
+
+class Stack:
+    """What answers, and the connections to it."""
+
+    def __init__(self, pool: Pool, worker: Child, node: Child) -> None:
+        self.pool = pool
+        self._children = (worker, node)
+
+    def processor_ms(self) -> list[float | None]:
+        """Used so far by the worker and by the node."""
+        used = [child.processor_seconds() for child in self._children]
+        return [None if seconds is None else seconds * 1000 for seconds in used]
+
+
+def _each(before: float | None, after: float | None, count: int) -> float | None:
+    return None if before is None or after is None else (after - before) / count
 
 
 async def _prepare(settings: Settings, subjects: list[str], say: Say) -> None:
@@ -129,7 +153,7 @@ async def _prepare(settings: Settings, subjects: list[str], say: Say) -> None:
 
 
 @asynccontextmanager
-async def _serving(settings: Settings, token: str) -> AsyncIterator[Pool]:
+async def _serving(settings: Settings, token: str) -> AsyncIterator[Stack]:
     """A worker and a query node, ready to answer."""
     with Child(settings, "benchmarks.fold_worker") as worker, Child(settings, "benchmarks.query_node") as node:
         worker.wait_for("began", START_TIMEOUT_S)
@@ -145,7 +169,7 @@ async def _serving(settings: Settings, token: str) -> AsyncIterator[Pool]:
                     raise TimeoutError(f"the query node is not ready\n{node.log_end()}\n{worker.log_end()}")
                 await asyncio.sleep(READY_POLL_S)
             pool.give(connection)
-            yield pool
+            yield Stack(pool, worker, node)
         finally:
             pool.close()
 
@@ -230,7 +254,7 @@ def _question(subject: str, min_position: str | None = None) -> bytes:
     )
 
 
-def _result(rate: int, samples: list[Sample]) -> RateResult:
+def _result(rate: int, samples: list[Sample], worker_ms: float | None, node_ms: float | None) -> RateResult:
     return RateResult(
         rate=rate,
         acknowledged_ms=percentiles_of([sample.acknowledged_ms for sample in samples]),
@@ -238,6 +262,8 @@ def _result(rate: int, samples: list[Sample]) -> RateResult:
         denied_by_polling_ms=percentiles_of([sample.denied_ms for sample in samples if not sample.by_position]),
         sent_late_ms=percentiles_of([sample.late_ms for sample in samples]),
         doubted=sum(sample.doubted for sample in samples),
+        worker_processor_ms=worker_ms,
+        node_processor_ms=node_ms,
     )
 
 

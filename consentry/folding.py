@@ -65,14 +65,16 @@ def fold_record(record: RawRecord, identity: Genesis, state_of: StateOf) -> Fold
         quarantined = _quarantined(record, entry.code, entry.detail, entry.subject)
         if entry.subject is None:
             return Folded(quarantined=quarantined)
-        state, _ = fold_entry(state_of(entry.subject), entry, record.topic)
-        return Folded(state=state, changed=True, quarantined=quarantined)
+        before = state_of(entry.subject)
+        state, _ = fold_entry(before, entry, record.topic)
+        return Folded(state=state, changed=state is not before, quarantined=quarantined)
     subject = entry.event.subject
     before = state_of(subject)
     state, fault = fold_entry(before, entry, record.topic)
     if fault is None:
         return Folded(state=state, changed=state is not before)
-    return Folded(state=state, changed=True, quarantined=_quarantined(record, "FOLD_FAILED", fault, subject))
+    quarantined = _quarantined(record, "FOLD_FAILED", fault, subject)
+    return Folded(state=state, changed=state is not before, quarantined=quarantined)
 
 
 def read_record(record: RawRecord, identity: Genesis) -> Recorded | Unreadable | None:

@@ -6,10 +6,15 @@ import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 
+import hypothesis
 import pytest
 
 from consentry.settings import load_settings
 from streams.broker import LocalKafka, engine_answers
+
+# A busy machine is no fault of what is tested: no property has a deadline.
+hypothesis.settings.register_profile("no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("no clock")
 
 
 def show(line: str) -> None:

@@ -73,7 +73,7 @@ def test_what_is_written_now_are_the_golden_bytes_of_the_newest_version(kind: ty
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not SubjectState], ids=name_of)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_whatever_a_struct_holds_comes_back(kind: type[msgspec.Struct], data: st.DataObject) -> None:
     value = data.draw(values_of(kind))
@@ -168,7 +168,7 @@ def test_random_bytes_after_a_known_fingerprint_raise_nothing_else(schema: Schem
     decode_or_refuse(schema.header + body)
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=1_500)
 @given(st.sampled_from(KINDS), st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 255)), min_size=1, max_size=4))
 def test_flipped_bits_raise_nothing_else(kind: type[msgspec.Struct], flips: list[tuple[int, int]]) -> None:
     spoiled = bytearray(bytes_of(kind))
@@ -177,7 +177,6 @@ def test_flipped_bits_raise_nothing_else(kind: type[msgspec.Struct], flips: list
     decode_or_refuse(bytes(spoiled))
 
 
-@settings(deadline=None)
 @given(values_of(ConsentGiven), st.integers(0, 10**9), st.sampled_from(["valid_until", "purpose", "occurred_at"]))
 def test_two_events_have_one_hash_only_if_they_say_the_same(event: ConsentGiven, skew_ms: int, field: str) -> None:
     event = msgspec.structs.replace(event, occurred_at=abs(event.occurred_at) // 2, skew_ms=0)

@@ -24,7 +24,7 @@ def assert_agreed(row: SubjectState, records: Sequence[Recorded]) -> None:
     assert row.tightened_position == tightened_position_of(records)
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=1_500)
 @given(histories())
 @example([])
 def test_a_row_says_what_the_whole_history_says(records: list[Recorded]) -> None:

@@ -44,6 +44,7 @@ class RawSchema(faust.Schema[Any, Any]):
 class ConsentApp(faust.App):
     """Group membership, agents and supervision are Faust's; positions, rows and writes are ours."""
 
+    logger = logging.getLogger("faust.app")
     positions: Ownership
 
     def __init__(self, settings: Settings, reached: Reached) -> None:
@@ -164,6 +165,10 @@ def create_app(settings: Settings, reached: Reached = nothing) -> ConsentApp:
     async def taken(*_: Any, **__: Any) -> None:
         await app.take_assignment()
 
+    async def held(*_: Any, **__: Any) -> None:
+        await app.positions.hold()
+
+    app.on_partitions_revoked.connect(held)
     app.on_rebalance_complete.connect(taken)
 
     return app

@@ -47,6 +47,7 @@ class Ownership:
         self._events = settings.topic("consent-events")
         self._writers: dict[int, PartitionWriter] = {}
         self._owners: dict[int, PartitionOwner] = {}
+        self._held: dict[int, PartitionOwner] = {}
         self._intakes: dict[TP, IntakeOwner] = {}
         self._tasks: dict[TP, asyncio.Task[None]] = {}
 
@@ -72,12 +73,20 @@ class Ownership:
 
     # assignment
 
+    async def hold(self) -> None:
+        """A rebalance begins: write nothing until it is known what stays ours. A new owner would fence us for it."""
+        owners = {partition: owner for partition, owner in self._owners.items() if partition not in self._held}
+        self._held |= owners
+        await asyncio.gather(*(owner.hold() for owner in owners.values()))
+
     async def assign(self, assigned: set[TP]) -> None:
         """After a rebalance, before the streams go on. Raises Unavailable, UntrustedLog, KafkaError."""
         await self._stop_intakes()
         owned = {tp.partition for tp in assigned if tp.topic == self._events}
         for partition in sorted(set(self._owners) - owned):
             await self._give_up(partition)
+        for partition in list(self._held):
+            self._held.pop(partition).go_on()
         await self._take_over(owned - set(self._owners))
         for tp in assigned:
             if tp.topic != self._events:
@@ -106,6 +115,7 @@ class Ownership:
     async def _give_up(self, partition: int) -> None:
         await self._cancel(TP(self._events, partition))
         self._owners.pop(partition, None)
+        self._held.pop(partition, None)
         self.table.drop(partition)
         writer = self._writers.pop(partition, None)
         if writer is not None:

@@ -106,6 +106,7 @@ class PartitionOwner:
         self._ends: deque[EndSeen] = deque(maxlen=PROOFS_HELD)
         self._truncated = 0
         self._gap_since: float | None = None
+        self._turn = asyncio.Lock()
         self._state_topic = settings.topic("consent-state")
         self._quarantine_topic = settings.topic("consent-quarantine")
 
@@ -134,6 +135,13 @@ class PartitionOwner:
         if not self._queue.full():
             self._queue.put_nowait(None)
 
+    async def hold(self) -> None:
+        """Write nothing more until `go_on`; returns when what is being written is committed."""
+        await self._turn.acquire()
+
+    def go_on(self) -> None:
+        self._turn.release()
+
     async def run(self) -> None:
         """Until cancelled. Whatever it raises must end the process."""
         while True:
@@ -143,7 +151,8 @@ class PartitionOwner:
                 self._check_patience()
                 await self._stall.read_again_if_due()
                 continue
-            await self._fold(records)
+            async with self._turn:
+                await self._fold(records)
             for batch in batches:
                 await batch.ack()
             if records or not self._ends:

@@ -98,9 +98,14 @@ def reason(client: httpx.Client, position: str | None = None) -> str:
     context: dict[str, object] = {"data": ["camera_image"], "active": True}
     if position is not None:
         context["min_position"] = position
-    answer = client.post("/access/v1/evaluation", json={**QUESTION, "context": context})
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["context"]["reason"])
+    deadline = time.monotonic() + WAIT_S
+    while True:  # the second worker may join just now: until partitions have changed hands, nothing is allowed
+        answer = client.post("/access/v1/evaluation", json={**QUESTION, "context": context})
+        assert answer.status_code == 200, answer.text
+        found = str(answer.json()["context"]["reason"])
+        if found not in {"NOT_YET_VISIBLE", "STALE"}:
+            return found
+        assert time.monotonic() < deadline, answer.text
 
 
 def tell(client: httpx.Client, body: dict[str, object]) -> str:
@@ -138,11 +143,8 @@ def test_the_services_of_the_compose_file_play_the_story(kafka: str, topic_prefi
             assert reason(client, withdrawn) == "WITHDRAWN"
         for _, process, _ in started:
             process.terminate()
-        assert {service.name: process.wait(WAIT_S) for service, process, _ in started} == {
-            "worker-1": 0,
-            "worker-2": 0,
-            "query": 0,
-        }
+        for service, process, log_path in started:
+            assert process.wait(WAIT_S) == 0, f"{service.name}:\n{log_path.read_text()}"
 
 
 def test_every_service_of_ours_in_the_compose_file_is_started_by_the_test_above() -> None:

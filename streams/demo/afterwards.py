@@ -12,7 +12,7 @@ from streams.demo.stack import Stack
 POLL_S = 0.5
 
 
-def show_what_to_try(stack: Stack, story: Story, narrator: Narrator) -> None:
+def show_what_to_try(stack: Stack, story: Story, narrator: Narrator, *, position_before: str) -> None:
     """Lines to copy into another shell, with the real addresses and token."""
     settings = stack.settings
     narrator.say()
@@ -25,6 +25,7 @@ def show_what_to_try(stack: Stack, story: Story, narrator: Narrator) -> None:
     narrator.shell(f"export CONSENTRY_BOOTSTRAP_SERVERS={settings.bootstrap_servers}")
     if settings.topic_prefix:
         narrator.shell(f"export CONSENTRY_TOPIC_PREFIX={settings.topic_prefix}")
+    narrator.shell(f"export POSITION_BEFORE={position_before}")
     narrator.commands(story.try_next)
     narrator.say()
     narrator.say(f"The API, to read: {settings.node_url}/docs", "bold")

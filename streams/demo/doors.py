@@ -10,11 +10,13 @@ import msgspec
 from consentry.authzen import EVALUATION_PATH, EvaluationAnswer
 from consentry.errors import Unavailable
 from consentry.settings import Settings
-from consentry.terms import Effect
+from consentry.terms import Effect, Reason
 from streams.demo.script import Question
 
 Answer = TypeVar("Answer")
 TIMEOUT_S = 15.0
+PASSING = (Reason.NOT_YET_VISIBLE, Reason.STALE)
+"""reasons that are no word on the person, and pass"""
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -43,9 +45,13 @@ class Doors:
         return written, (time.perf_counter() - began) * 1000
 
     def may(self, question: Question, min_position: str | None) -> EvaluationAnswer:
-        """The answer, by a state that has seen `min_position`."""
+        """The answer, by a state that has seen `min_position`. On a machine that is too busy it is asked for again."""
         body = msgspec.json.encode(question.as_evaluation(min_position))
-        return self._post(EVALUATION_PATH, body, EvaluationAnswer)
+        deadline = time.monotonic() + TIMEOUT_S
+        while True:
+            answer = self._post(EVALUATION_PATH, body, EvaluationAnswer)
+            if answer.context.reason not in PASSING or time.monotonic() > deadline:
+                return answer
 
     def _post(self, path: str, body: bytes, kind: type[Answer]) -> Answer:
         try:

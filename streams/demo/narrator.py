@@ -49,13 +49,14 @@ class Narrator:
         self._out.print(f"[bold]{number}. {escape(title)}[/bold]")
         self._out.print(escape(says))
 
-    def event(self, says: str, fields: Mapping[str, Any], outcome: str, seen: str) -> None:
+    def event(self, says: str, fields: Mapping[str, Any], outcome: str, seen: str, wrong: str) -> None:
         own = "  ".join(f"{name}: {_shown(value)}" for name, value in fields.items() if name not in ENVELOPE)
         self._lines(
             says,
             ("event", f"[bold]{fields['type']}[/bold] of {escape(str(fields['subject']))}  {escape(own)}"),
             ("log", escape(outcome)),
             ("subscriber", f"[cyan]{escape(seen)}[/cyan]"),
+            *_wrong(wrong),
         )
 
     def question(self, question: Question) -> None:
@@ -73,7 +74,7 @@ class Narrator:
             ("answer", f"{_verdict(answer.decision, found.reason)}  [dim]{_on(answer)}[/dim]"),
             ("clause", self._quoted(found.clause)),
             *self._consequences(answer),
-            *self._difference(Expected.of(answer), expected),
+            *_wrong("" if Expected.of(answer) == expected else f"expected {expected}"),
         ]
 
     def _consequences(self, answer: EvaluationAnswer) -> list[tuple[str, str]]:
@@ -84,11 +85,6 @@ class Narrator:
         if found.prompt.may_ask or found.prompt.ask_after is not None:
             lines.append(("", escape(prompt_words(found.prompt))))
         return lines
-
-    def _difference(self, found: Expected, expected: Expected) -> list[tuple[str, str]]:
-        if found == expected:
-            return []
-        return [("[red]WRONG[/red]", f"[red]expected {escape(str(expected))}[/red]")]
 
     def _quoted(self, clause: str) -> str:
         words = self._clauses.get(clause, "")
@@ -134,6 +130,10 @@ def _console(*, stderr: bool) -> Console:
 def _verdict(allow: bool, reason: Reason) -> str:
     style = "bold green" if allow else "bold red"
     return f"[{style}]{'ALLOW' if allow else 'DENY'}  {reason}[/{style}]  {escape(REASON_WORDS[reason])}"
+
+
+def _wrong(what: str) -> list[tuple[str, str]]:
+    return [("[red]WRONG[/red]", f"[red]{escape(what)}[/red]")] if what else []
 
 
 def _question(question: Question) -> tuple[str, str]:

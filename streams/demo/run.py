@@ -9,6 +9,7 @@ from typing import NoReturn
 from uuid import uuid4
 
 from consentry.settings import Settings
+from consentry.terms import Position
 from streams.demo.afterwards import show_what_to_try, wait_until_interrupted
 from streams.demo.doors import Doors, Written
 from streams.demo.looking_back import answers_around
@@ -37,7 +38,7 @@ def run_demo(settings: Settings, *, keep: bool, story: Story | None = None) -> i
         play.play()
         _show_end(play, narrator)
         if keep:
-            show_what_to_try(stack, story, narrator)
+            show_what_to_try(stack, story, narrator, position_before=str(play.position_before_audit))
             wait_until_interrupted(stack)
         narrator.progress("stopping")
     return 1 if play.wrong else 0
@@ -67,10 +68,18 @@ class Play:
         self._story = story
         self._stack = stack
         self._narrator = narrator
-        self._position: str | None = None
-        self._positions: dict[str, str] = {}
-        self.asked = 0
+        self._written: dict[str, str] = {}
+        """subject -> position of its last event: what its next answer must have seen"""
+        self._named: dict[str, str] = {}
+        """name of a step -> position of its event"""
+        self.checked = 0
         self.wrong = 0
+
+    @property
+    def position_before_audit(self) -> Position:
+        """Just before the step that the audit is about."""
+        position = Position.parse(self._named[self._story.audit.step])
+        return position._replace(offset=position.offset - 1)
 
     def play(self) -> None:
         with Doors(self._stack.settings) as doors:
@@ -90,33 +99,37 @@ class Play:
     def _happen(self, step: Step, doors: Doors) -> None:
         body = step.body(uuid4(), time.time_ns() // 1_000_000)
         written, took_ms = doors.happened(body)
-        self._position = self._positions[step.name] = written.position
+        self._named[step.name] = written.position
         seen = self._stack.subscriber.wait_for_line(
             lambda line: line.startswith(f"{written.position} "), SEEN_TIMEOUT_S
         )
         assert step.happens is not None
-        self._narrator.event(step.says, step.happens, _outcome(written, took_ms), seen)
+        self._written[str(step.happens["subject"])] = written.position
+        wrong = step.effect is not None and written.effect not in (step.effect, None)  # None: it took too long
+        self.wrong += wrong
+        expected = f"expected: {step.effect}" if wrong else ""
+        self._narrator.event(step.says, step.happens, _outcome(written, took_ms), seen, expected)
 
     def _ask(self, step: Step, doors: Doors) -> None:
         assert step.ask is not None
         assert step.expect is not None
-        answer = doors.may(step.ask, self._position)
-        self._count(Expected.of(answer), step.expect)
+        answer = doors.may(step.ask, self._written.get(step.ask.subject))
+        self._count(correct=Expected.of(answer) == step.expect)
         self._narrator.answer(step.says, step.ask, answer, step.expect)
 
     def _look_back(self, number: int) -> None:
         audit = self._story.audit
         self._narrator.heading(number, audit.title, audit.says)
         self._narrator.question(audit.ask)
-        before, after = answers_around(self._stack.settings, audit, self._positions[audit.step])
+        before, after = answers_around(self._stack.settings, audit, self._named[audit.step])
         for when, found, expected in (("before", before, audit.before), ("after", after, audit.after)):
-            self._count(Expected.of(found.answer), expected)
+            self._count(correct=Expected.of(found.answer) == expected)
             events = f"{found.folded} events replayed, {found.left_out} that came later left out"
             self._narrator.as_of(f"{when} the {audit.step}: {events}", found.answer, expected)
 
-    def _count(self, found: Expected, expected: Expected) -> None:
-        self.asked += 1
-        self.wrong += found != expected
+    def _count(self, *, correct: bool) -> None:
+        self.checked += 1
+        self.wrong += not correct
 
 
 def _outcome(written: Written, took_ms: float) -> str:
@@ -127,8 +140,8 @@ def _outcome(written: Written, took_ms: float) -> str:
 def _show_end(play: Play, narrator: Narrator) -> None:
     narrator.say()
     if play.wrong:
-        narrator.say(f"{play.wrong} of {play.asked} answers were not as the story expects them.", "bold red")
+        narrator.say(f"{play.wrong} of {play.checked} answers were not as the story expects them.", "bold red")
     else:
         narrator.say(
-            f"All {play.asked} answers were as the policy demands, {narrator.seconds:.1f} s after the start.", "bold"
+            f"All {play.checked} answers were as the policy demands, {narrator.seconds:.1f} s after the start.", "bold"
         )

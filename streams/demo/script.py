@@ -85,7 +85,7 @@ class Step(_Part, frozen=True, kw_only=True):
     """the body for POST /v1/events, but for its id, its time and its channel"""
     ago_s: int = 0
     effect: Effect | None = None
-    """None: applied, or unchanged where it leaves nothing in the row"""
+    """what it has to do to the row; None: whatever it does"""
     ask: Question | None = None
     expect: Expected | None = None
 

@@ -162,6 +162,15 @@ def test_an_answer_that_is_not_the_expected_one_makes_it_fail(kafka: str, tmp_pa
     assert "1 of 15 answers were not as the story expects them" in running.words
 
 
+def test_an_event_that_does_not_have_the_expected_effect_makes_it_fail(kafka: str, tmp_path: Path) -> None:
+    text = (STORY / "story.yaml").read_text(encoding="utf-8")
+    wrong = tmp_path / "story.yaml"
+    wrong.write_text(text.replace("effect: superseded", "effect: applied"), encoding="utf-8")
+    with demo(tmp_path, str(wrong), kafka=kafka, command=(sys.executable, "-c", WITH_A_STORY)) as running:
+        assert running.wait() == 1, running.shown + running.progress
+    assert "WRONG expected: applied" in running.words
+
+
 def in_a_shell(exports: str, command: str, interrupt_after: Callable[[str], bool] | None = None) -> str:
     """What a command printed in a shell that has the variables; an endless one is interrupted."""
     printed = ""
@@ -211,7 +220,7 @@ WHAT_IT_SHOWS: Mapping[str, str] = {
     "check": r"^ALLOW  NECESSARY  clause 1\.2\.c\n(?s:.)*It rests on clause",
     "curl": r'"reason":"NECESSARY"|"effect":"applied"',
     "state": r"opted out +recommendation\.city",
-    "audit": r"withdrawn",
+    "audit": r"ALLOW +CONSENT",
     "watch": r"watching",
 }
 

@@ -30,7 +30,7 @@ from streams.topics.cluster import kafka_faults
 START_TIMEOUT_S = 60.0
 LISTENING = "listening on "
 FOLLOWING = "following"
-CALLER = "newsfeed-app"
+CALLER = "demo-app"
 PARTITIONS = 4
 """fewer than by default: each takes a laptop some time to start"""
 

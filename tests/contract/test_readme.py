@@ -12,14 +12,17 @@ from pathlib import Path
 import click
 import msgspec
 import pytest
+from faust.transport.drivers import aiokafka as driver
 
 from consentry import events
 from consentry.codec import rows
 from consentry.codec.framing import registry
+from consentry.policy import parse_policy
 from consentry.terms import Reason
 from streams.cli import main
 from streams.query.roles import OPEN_ROUTES, ROLES_OF_ROUTE
 from streams.topics import TOPICS
+from streams.transport import Consumer
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -195,3 +198,30 @@ def test_every_decision_record_is_in_the_list_of_them() -> None:
     text = (decisions / "0001-record-decisions.md").read_text(encoding="utf-8")
     for record in decisions.glob("*.md"):
         assert record.name in text or record.name.startswith("0001"), record
+
+
+def test_the_record_on_faust_names_exactly_what_is_overridden() -> None:
+    text = (ROOT / "docs" / "decisions" / "0002-faust.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    overridden = {name for name, value in vars(Consumer).items() if callable(value) and hasattr(driver.Consumer, name)}
+    assert set(re.findall(r"`(\w+)`", "".join(rows))) == {name for name in overridden if not name.startswith("__")}
+
+
+def test_what_is_pinned_exactly_is_said_in_the_record_on_faust() -> None:
+    text = (ROOT / "docs" / "decisions" / "0002-faust.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = [*project["dependencies"], *project["optional-dependencies"]["service"]]
+    pinned = {line for line in lines if "==" in line}
+    assert len(pinned) == 3
+    assert {pin for pin in pinned if f"`{pin}`" not in text} == set()
+
+
+def test_nothing_of_the_reference_policy_is_named_in_the_code() -> None:
+    policy = parse_policy((ROOT / "examples" / "policies" / "reference-v1.yaml").read_text(encoding="utf-8"))
+    words = {policy.id, policy.controller.id, *policy.purposes, *(name for name in policy.data if "_" in name)}
+    named = re.compile("|".join(rf"(?<![\w.]){re.escape(word)}(?![\w.])" for word in words))
+    code = [path for wing in ("consentry", "streams") for path in (ROOT / wing).rglob("*.py")]
+    ours = [path for path in code if not any(parent.is_symlink() for parent in path.parents)]
+    assert len(ours) > 100
+    found = [(path, match[0]) for path in ours if (match := named.search(path.read_text(encoding="utf-8")))]
+    assert found == []

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from benchmarks.answers import compare
 from benchmarks.children import Child
 from benchmarks.cluster import (
     LOG,
@@ -159,14 +160,6 @@ async def race(
     event_bytes = await _bytes_per_event(settings)
     forget(settings, topics=topics_of(settings))
     return _result(shape, events, rows, same, event_bytes, done)
-
-
-def compare(ours: dict[bytes, bytes], theirs: dict[bytes, bytes]) -> int:
-    """How many rows there are; raises AssertionError where one is not the same: then no figure counts."""
-    different = [key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)]
-    if different:
-        raise AssertionError(f"{len(different):,} of {len(ours):,} rows differ, {different[0]!r} is the first")
-    return len(ours)
 
 
 def _result(

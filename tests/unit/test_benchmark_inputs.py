@@ -1,5 +1,6 @@
 """What the benchmarks feed in is what they say: the same for a seed, without order, and rows of the promised size."""
 
+from collections import Counter
 from collections.abc import Callable
 from itertools import count, pairwise
 
@@ -55,7 +56,18 @@ def test_a_seed_gives_the_same_acts_again(shape: Shape) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
-def test_a_row_has_the_cells_that_its_shape_names(shape: Shape) -> None:
+def test_the_first_acts_of_a_subject_give_its_row_all_cells(shape: Shape) -> None:
+    seen: Counter[str] = Counter()
+    first = []
+    for event in acts(few(shape), 20 * shape.acts * 10, ticking()):
+        seen[event.subject] += 1
+        if seen[event.subject] <= shape.acts:
+            first.append(event)
+    assert {cells_of(state) for state in folded(first).values()} == {shape.cells}
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_later_acts_leave_a_row_at_its_size(shape: Shape) -> None:
     states = folded(list(acts(few(shape), 20 * shape.acts * 10, ticking())))
     assert {cells_of(state) for state in states.values()} == {shape.cells}
 

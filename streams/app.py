@@ -73,6 +73,9 @@ class ConsentApp(faust.App):
             broker_request_timeout=max(40.0, settings.restore_timeout_ms / 1000 + 1),
         )
 
+    def _create_directories(self) -> None:
+        """Faust keeps its tables there, and we declare none: nothing is written where the worker is started."""
+
     async def on_start(self) -> None:
         """Before anything is consumed: refuse a wrong topic, know the log and the policies. Raises UntrustedLog."""
         self._identity = await require_topics(self.settings)

@@ -46,9 +46,9 @@ class Service:
         self.arguments = [sys.executable, "-m", "streams.cli", *self.definition["command"]]
 
     @contextmanager
-    def running(self, log_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    def running(self, log_path: Path, root: Path) -> Iterator["subprocess.Popen[bytes]"]:
         with log_path.open("wb") as log:
-            process = subprocess.Popen(self.arguments, env=self.environment, stdout=log, stderr=log)
+            process = subprocess.Popen(self.arguments, env=self.environment, cwd=root, stdout=log, stderr=log)
         try:
             yield process
         finally:
@@ -125,12 +125,13 @@ def test_the_services_of_the_compose_file_play_the_story(kafka: str, topic_prefi
     for arguments in (topics.arguments, [*topics.arguments[:3], *publish]):
         done = subprocess.run(arguments, env=topics.environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-    started = []
+    started, root = [], tmp_path / "root"
+    root.mkdir()
     with ExitStack() as stack:
         for name in ("worker-1", "worker-2", "query"):
             service = Service(name, network | (mounts if name == "query" else {}))
             log_path = tmp_path / f"{name}.log"
-            started.append((service, stack.enter_context(service.running(log_path)), log_path))
+            started.append((service, stack.enter_context(service.running(log_path, root)), log_path))
         for service, process, log_path in started:
             service.wait_until_healthy(process, log_path)
         address, headers = f"http://127.0.0.1:{ports.client}", {"Authorization": f"Bearer {token}"}
@@ -145,6 +146,8 @@ def test_the_services_of_the_compose_file_play_the_story(kafka: str, topic_prefi
             process.terminate()
         for service, process, log_path in started:
             assert process.wait(WAIT_S) == 0, f"{service.name}:\n{log_path.read_text()}"
+    assert all(COMPOSE["services"][service.name]["read_only"] for service, _, _ in started)
+    assert not list(root.iterdir()), "a container's root is read-only: nothing may be written there"
 
 
 def test_every_service_of_ours_in_the_compose_file_is_started_by_the_test_above() -> None:

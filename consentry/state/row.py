@@ -30,7 +30,7 @@ MAX_QUARANTINED = 256
 MORE_QUARANTINED = "more"
 
 
-class CellBlock(msgspec.Struct, frozen=True):
+class CellBlock(msgspec.Struct, frozen=True, gc=False):
     """Cells that share a purpose: operations x data (x recipients; empty means: no recipient)."""
 
     purpose: str
@@ -57,7 +57,7 @@ class CellBlock(msgspec.Struct, frozen=True):
         return len(self.operations) * len(self.data) * max(1, len(self.recipients))
 
 
-class Scope(msgspec.Struct, frozen=True):
+class Scope(msgspec.Struct, frozen=True, gc=False):
     """What a tightening covers; an empty part means every one, those that come later too."""
 
     purpose: str = ""
@@ -74,7 +74,7 @@ class Scope(msgspec.Struct, frozen=True):
         )
 
 
-class Act(msgspec.Struct, frozen=True, kw_only=True):
+class Act(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one event did to cells that it names: given, requested or deferred."""
 
     event_id: bytes
@@ -90,7 +90,7 @@ class Act(msgspec.Struct, frozen=True, kw_only=True):
     block: CellBlock
 
 
-class Mark(msgspec.Struct, frozen=True, kw_only=True):
+class Mark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one event tightened: refused, withdrawn, revoked or invalidated."""
 
     event_id: bytes
@@ -104,7 +104,7 @@ class Mark(msgspec.Struct, frozen=True, kw_only=True):
     scope: Scope
 
 
-class OptOut(msgspec.Struct, frozen=True, kw_only=True):
+class OptOut(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An objection to a purpose; only who set it may lift it (and whom section 3 of the contract adds)."""
 
     event_id: bytes
@@ -115,7 +115,7 @@ class OptOut(msgspec.Struct, frozen=True, kw_only=True):
     offset: int
 
 
-class Permission(msgspec.Struct, frozen=True, kw_only=True):
+class Permission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A permission of the operating system, as last seen; device "" speaks for all."""
 
     event_id: bytes
@@ -128,7 +128,7 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
     """when the last off that speaks for it was recorded; -1: none"""
 
 
-class SubjectState(msgspec.Struct, frozen=True, kw_only=True):
+class SubjectState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The row. Equal logs give equal rows, byte for byte in their Avro form."""
 
     subject: str

@@ -42,7 +42,7 @@ CELLS = tuple(
     for purpose in PURPOSES
     for operation in OPERATIONS
     for datum in DATA
-    for recipient in RECIPIENTS[purpose] or ("",)
+    for recipient in ("", *RECIPIENTS[purpose])
 )
 
 
@@ -66,7 +66,7 @@ def _cells(draw: st.DrawFn) -> dict[str, object]:
         "purpose": purpose,
         "operations": draw(_some(OPERATIONS)),
         "data": draw(_some(DATA)),
-        "recipients": draw(_some(recipients)) if recipients else None,
+        "recipients": draw(st.none() | _some(recipients) | _some(recipients)) if recipients else None,
     }
 
 

@@ -267,6 +267,13 @@ def test_a_reaffirmation_does_not_revive_what_was_withdrawn() -> None:
     assert status(log.append(ConsentReaffirmed, **NEARBY, policy_version=1)) is Status.WITHDRAWN
 
 
+@pytest.mark.parametrize(("given_to", "renewed_for"), [(("adnet",), None), (None, ("adnet",)), (("adnet",), ("adx",))])
+def test_a_reaffirmation_for_another_recipient_renews_nothing(given_to: object, renewed_for: object) -> None:
+    log = Log()
+    before = log.append(ConsentGiven, **NEARBY, **SEPARATELY, recipients=given_to)
+    assert log.append(ConsentReaffirmed, **NEARBY, policy_version=1, recipients=renewed_for).acts == before.acts
+
+
 def test_a_reaffirmation_takes_the_strongest_expression_that_stands() -> None:
     log = Log()
     log.append(ConsentGiven, **NEARBY, **SEPARATELY)

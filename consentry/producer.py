@@ -27,7 +27,7 @@ UNKNOWN_OUTCOME: Final = "the outcome is unknown; safe to repeat with the same e
 
 
 class IdempotentProducer:
-    """Sends in the order of the calls, at the most max_unacknowledged records at a time."""
+    """Sends in the order of the calls; by `send`, at the most max_unacknowledged records at a time."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -17,7 +17,7 @@ from consentry.events import (
 )
 from consentry.intake.bearing import Bearing, bearing_of
 from consentry.intake.faults import Fault, refusal
-from consentry.intake.subjects import is_hashed, stored_device, stored_subject
+from consentry.intake.subjects import fault_of_subject, is_hashed, stored_device, stored_subject
 from consentry.settings import Settings
 from consentry.terms import ActorRole
 
@@ -68,14 +68,12 @@ def with_stored_ids(event: AnySubjectEvent, settings: Settings) -> AnySubjectEve
 def faults_of_actor(event: AnySubjectEvent, settings: Settings) -> Iterator[Fault]:
     """Whether the actor is who the role says: the subject itself, or the guardian that the event names."""
     actor = event.actor
-    if actor.role is ActorRole.SUBJECT and stored_subject(actor.id, settings) != stored_subject(
-        event.subject, settings
-    ):
+    if actor.role is ActorRole.SUBJECT and not _is_same(actor.id, event.subject, settings):
         yield _refused("the actor is said to be the subject, and its id is another")
     if (
         actor.role is ActorRole.GUARDIAN
         and isinstance(event, GuardianLinked | GuardianUnlinked)
-        and stored_subject(actor.id, settings) != stored_subject(event.guardian, settings)
+        and not _is_same(actor.id, event.guardian, settings)
     ):
         yield _refused("a guardian speaks for itself, and the event names another")
     if (
@@ -90,6 +88,15 @@ def faults_of_actor(event: AnySubjectEvent, settings: Settings) -> Iterator[Faul
             status=403,
             code="PLAIN_ID_REQUIRED",
         )
+
+
+def _is_same(name: str, known: str, settings: Settings) -> bool:
+    """Whether `name` is the well-formed subject `known`, one of the two perhaps hashed already."""
+    if name == known:
+        return True
+    return fault_of_subject(name, settings) is None and stored_subject(name, settings) == stored_subject(
+        known, settings
+    )
 
 
 def _refused(what: str) -> Fault:

@@ -79,7 +79,15 @@ def is_taken(type_name: str, caller_role: CallerRole, letter: str) -> bool:
 
 def test_the_table_names_every_type() -> None:
     assert sorted(TABLE) == sorted(TYPES)
-    assert {kind.__name__ for kind in MAY_SEND} == {kind for kind, line in TABLE.items() if line}
+    in_code = {
+        kind.__name__: {role.value: set(actors) for role, actors in line.items()} for kind, line in MAY_SEND.items()
+    }
+    written_out = {
+        kind: {role: {LETTERS[letter] for letter in letters} for role, letters in line.items()}
+        for kind, line in TABLE.items()
+        if line
+    }
+    assert in_code == written_out
 
 
 @pytest.mark.parametrize("caller_role", list(CallerRole))

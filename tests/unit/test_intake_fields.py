@@ -9,12 +9,17 @@ from unit.taking import (
     A_GUARDIAN,
     CONTROLLER,
     GUARDIAN,
+    IDENTITY,
     NOW,
+    PEPPERED,
     SETTINGS,
     SUBJECT,
     VALID,
     body_of,
+    caller_for,
+    new_id,
     places,
+    policies_of,
     refused,
     take,
     take_all,
@@ -22,7 +27,7 @@ from unit.taking import (
 
 from consentry.codec import decode_event, encode_event
 from consentry.errors import InvalidEvent
-from consentry.intake import Caller, CallerRole
+from consentry.intake import Caller, CallerRole, parse_submission, take_in
 from consentry.settings import Settings
 
 DEVICE = {"role": "subject", "id": "device:d-1"}
@@ -134,6 +139,23 @@ def test_an_event_may_be_as_large_as_the_limit_and_no_larger() -> None:
 def test_every_fault_of_an_event_is_named_at_once() -> None:
     body = body_of("ConsentWithdrawn", occurred_at=0, data=[], reason="")
     assert places(refused(body)) == ["/reason", "/data", "/occurred_at"]
+
+
+@pytest.mark.parametrize("field", ["subject", "reason", "purpose", "request_id", "actor"])
+@pytest.mark.parametrize("settings", [SETTINGS, PEPPERED])
+def test_text_that_has_no_bytes_is_refused(field: str, settings: Settings) -> None:
+    """Half a surrogate pair: no JSON holds it, a Python caller may."""
+    body = body_of("ConsentWithdrawn", **{field: "\ud800" if field != "actor" else {"role": "subject", "id": "\ud800"}})
+    with pytest.raises(InvalidEvent):
+        take_in(
+            parse_submission(body, settings),
+            caller=caller_for("ConsentWithdrawn"),
+            policies=policies_of(),
+            identity=IDENTITY,
+            settings=settings,
+            now=NOW,
+            new_id=new_id,
+        )
 
 
 def test_a_producer_may_say_its_own_name_and_no_other() -> None:

@@ -5,11 +5,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 from unit.decision_worlds import second_version
 from unit.story import (
     DOCUMENT,
     MINUTE,
     START,
+    SUBJECT,
     ask,
     event_id,
     events_of,
@@ -22,7 +24,7 @@ from unit.story import (
 from consentry.events import ControllerChanged, ServiceDiscontinued
 from consentry.policy import Policies
 from consentry.state.row import SubjectState
-from consentry.terms import Reason
+from consentry.terms import Position, Reason, Status
 
 CLINIC = (Path(__file__).parent / "cases" / "clinic-policy.yaml").read_text(encoding="utf-8")
 EFFECTIVE = 1_767_830_400_000
@@ -122,6 +124,12 @@ def test_until_the_service_ends_it_is_answered_and_the_end_is_named() -> None:
     assert answer.expires_at == START + MINUTE
 
 
+@pytest.mark.parametrize(("end", "expected"), [("PT30S", 30_000), ("PT2M", 60_000)])
+def test_of_several_ends_the_first_is_named(end: str, expected: int) -> None:
+    answer = ask(granted(valid_for=end), discontinued(START + MINUTE), GENDER, START, 0)
+    assert answer.expires_at == START + expected
+
+
 @pytest.mark.parametrize("request_", [GENDER, SEARCH])
 def test_a_discontinued_service_allows_nothing(request_: dict[str, Any]) -> None:
     answer = ask(granted(), discontinued(START + MINUTE), request_, START + MINUTE, 0)
@@ -152,13 +160,14 @@ def test_consent_given_to_the_new_controller_holds() -> None:
 
 
 def test_a_clock_ahead_does_not_move_a_consent_behind_the_sale() -> None:
-    row = granted(occurred="PT2M")
+    row = granted()
+    row = replace(row, acts=(replace(row.acts[0], occurred_at=START + 2 * MINUTE),))
     answer = ask(row, sold(START + MINUTE, terms_kept=False), GENDER, START + MINUTE, 0)
     assert answer.reason is Reason.NOT_IMPLEMENTED
 
 
 def test_a_controller_that_keeps_the_terms_changes_nothing() -> None:
-    answer = ask(granted(), sold(START, terms_kept=True), GENDER, START + MINUTE, 0)
+    answer = ask(granted(), sold(START + 1, terms_kept=True), GENDER, START + MINUTE, 0)
     assert (answer.reason, answer.expires_at) == (Reason.CONSENT, None)
 
 
@@ -189,11 +198,57 @@ def test_sensitive_data_of_a_necessity_need_consent() -> None:
     assert ask(None, clinic(), treatment, START, 0).reason is Reason.NO_CONSENT
 
 
+def test_a_line_that_demands_a_form_is_not_weighed_yet() -> None:
+    research = {"operation": "use", "purpose": "research", "data": ["name"]}
+    assert ask(None, clinic(), research, START, 0).reason is Reason.NOT_IMPLEMENTED
+
+
+def exempted(*, closed_at: int | None = None, erased_at: int | None = None) -> SubjectState:
+    """A row that may hold an exemption; made by hand, for a fold leaves none in what is closed."""
+    return SubjectState(
+        subject=SUBJECT,
+        position=Position(1, 3, 1),
+        closed_at=closed_at,
+        erased_at=erased_at,
+        uninterpreted=("ExemptionInvoked",),
+    )
+
+
+STORE = {"operation": "store", "purpose": "search.service", "data": ["search_log"]}
+
+
+def test_storing_what_an_exemption_may_cover_is_not_weighed_after_closure() -> None:
+    answer = ask(exempted(closed_at=START), first_version(), STORE, START, 0)
+    assert answer.reason is Reason.NOT_IMPLEMENTED
+
+
+def test_storing_what_an_exemption_may_cover_is_not_weighed_after_the_end_of_the_service() -> None:
+    assert ask(exempted(), discontinued(START), STORE, START, 0).reason is Reason.NOT_IMPLEMENTED
+
+
+def test_using_it_is_denied_after_closure() -> None:
+    use = {**STORE, "operation": "use"}
+    assert ask(exempted(closed_at=START), first_version(), use, START, 0).reason is Reason.SUBJECT_CLOSED
+
+
+def test_erasure_knows_no_exemption() -> None:
+    assert ask(exempted(erased_at=START), first_version(), STORE, START, 0).reason is Reason.SUBJECT_CLOSED
+
+
 def _treated() -> SubjectState:
     grant = {"purpose": "treatment", "operations": ["use"], "data": ["name", "newsletter_topic"], "policy_version": 1}
     row = row_of(events_of([{"ConsentGiven": {**grant, "expression": "separate"}}]))
     assert row is not None
     return row
+
+
+def test_the_last_of_several_asks_is_the_status() -> None:
+    row = granted()
+    asked = replace(row.acts[0], status=Status.REQUESTED, offset=1)
+    deferred = replace(row.acts[0], status=Status.DEFERRED, offset=2)
+    for acts in ((asked, deferred), (deferred, asked)):
+        answer = ask(replace(row, acts=acts), first_version(), GENDER, START + MINUTE, 0)
+        assert answer.status is Status.DEFERRED
 
 
 def test_a_vetoed_necessity_does_not_end_the_search() -> None:

@@ -2,10 +2,10 @@
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 from uuid import uuid4
 
 from consentry.settings import Settings
@@ -18,6 +18,7 @@ from streams.demo.script import Chapter, Expected, Step, Story, load_story
 from streams.demo.stack import Stack, running_stack
 
 SEEN_TIMEOUT_S = 15.0
+Handler = Callable[[int, FrameType | None], Any] | int | None
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -56,9 +57,17 @@ def ended_once() -> Iterator[None]:
     former = {number: signal.signal(number, interrupt) for number in ENDINGS}
     try:
         yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
+    except KeyboardInterrupt:
+        raise  # the process is about to end: more signals must not change how
+    except BaseException:
+        _restore(former)
+        raise
+    _restore(former)
+
+
+def _restore(former: Mapping[signal.Signals, Handler]) -> None:
+    for number, handler in former.items():
+        signal.signal(number, handler)
 
 
 class Play:

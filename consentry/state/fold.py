@@ -53,7 +53,6 @@ from consentry.state.row import (
 )
 from consentry.terms import ActorRole, Effect, Position, Status
 
-_MAX_POLICY_VERSION = 2**31 - 1
 _replace = msgspec.structs.replace
 
 
@@ -120,8 +119,8 @@ def _granted(state: SubjectState, event: ConsentGiven | ConsentReaffirmed, recor
         return _uninterpreted(state, event)
     if event.actor.role is not ActorRole.SUBJECT or event.actor.id != event.subject:
         raise ConsentryError("consent comes from its subject or a guardian", where="actor")
-    if not 0 <= event.policy_version <= _MAX_POLICY_VERSION:
-        raise ConsentryError(f"{event.policy_version} is no version of a policy", where="policy_version")
+    if event.valid_until is not None and event.valid_until < 0:
+        raise ConsentryError(f"{event.valid_until} is no time", where="valid_until")
     offset = state.position.offset
     if isinstance(event, ConsentGiven):
         return _replace(state, acts=with_grant(state, event, recorded_at, offset))

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from consentry.errors import ConsentryError
 from consentry.events import Cells, ConsentDeferred, ConsentGiven, ConsentReaffirmed, ConsentRequested
 from consentry.state.blocks import block_of, meet, without_block, without_scope
 from consentry.state.row import MAX_CELLS, Act, CellBlock, Mark, Scope, SubjectState
@@ -11,6 +12,7 @@ from consentry.terms import Cell, Expression, Status
 
 FUTURE_TOLERANCE_MS = 300_000
 """what loosens has no effect when its clock is further ahead of the log's than this"""
+_MAX_POLICY_VERSION = 2**31 - 1
 _STRONGEST_FIRST = (Expression.SEPARATE, Expression.EXPRESSED, Expression.IMPLIED)
 
 Acts = tuple[Act, ...]
@@ -176,6 +178,8 @@ def _act_of(
     recorded_at: int,
     offset: int,
 ) -> Act:
+    if not 0 <= event.policy_version <= _MAX_POLICY_VERSION:
+        raise ConsentryError(f"{event.policy_version} is no version of a policy", where="policy_version")
     return Act(
         event_id=event.event_id.bytes,
         status=status,

@@ -636,9 +636,17 @@ def test_a_grant_that_names_no_cells_is_never_folded() -> None:
         Log().append(ConsentGiven, purpose="feed.nearby", **SEPARATELY)
 
 
-def test_a_policy_version_that_no_row_can_hold_is_never_folded() -> None:
+@pytest.mark.parametrize("kind", [ConsentGiven, ConsentRequested])
+@pytest.mark.parametrize("version", [-1, 2**31])
+def test_a_policy_version_that_no_row_can_hold_is_never_folded(kind: type, version: int) -> None:
+    expression = {"expression": Expression.SEPARATE} if kind is ConsentGiven else {}
     with pytest.raises(ConsentryError, match="no version"):
-        Log().append(ConsentGiven, **NEARBY, policy_version=2**31, expression=Expression.SEPARATE)
+        Log().append(kind, **NEARBY, policy_version=version, **expression)
+
+
+def test_an_end_before_all_time_is_not_taken_for_no_end() -> None:
+    with pytest.raises(ConsentryError, match="no time"):
+        Log().append(ConsentGiven, **NEARBY, **SEPARATELY, valid_until=-1)
 
 
 # What an event did

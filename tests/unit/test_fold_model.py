@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import example, given, settings
 from unit.histories import CELLS, DEVICES, PERMISSIONS, PURPOSES, histories
 from unit.model import opted_out_by, quarantined_of, stand_of, tightened_position_of, was_switched_on
@@ -24,8 +25,15 @@ def assert_agreed(row: SubjectState, records: Sequence[Recorded]) -> None:
     assert row.tightened_position == tightened_position_of(records)
 
 
-@settings(max_examples=1_500)
+@settings(max_examples=1_000)
 @given(histories())
 @example([])
 def test_a_row_says_what_the_whole_history_says(records: list[Recorded]) -> None:
+    assert_agreed(folded(records), records)
+
+
+@pytest.mark.slow
+@settings(max_examples=10_000)
+@given(histories(most=50))
+def test_a_row_says_what_ten_thousand_longer_histories_say(records: list[Recorded]) -> None:
     assert_agreed(folded(records), records)

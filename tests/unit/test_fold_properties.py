@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from random import Random
 
 import msgspec
+from contract.structs import SUBJECT_EVENTS, values_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from unit.histories import (
     CELLS,
     DEVICES,
     PERMISSIONS,
+    PERSON,
     PURPOSES,
+    SUBJECT,
     Draft,
     anything,
     at,
@@ -26,7 +29,8 @@ from unit.model import is_tightening
 from unit.reading import folded, permission_is_on, stand_in
 
 from consentry.codec import decode_row, encode_row
-from consentry.events import Recorded
+from consentry.events import AnySubjectEvent, Recorded
+from consentry.state.fold import fold_or_quarantine
 from consentry.state.row import SubjectState
 from consentry.terms import Cell, Status
 
@@ -179,3 +183,19 @@ def test_a_position_only_ever_grows_and_no_tightening_goes_unnoticed(records: li
         if after is not row and is_tightening(recorded.event):
             assert after.tightened_position == recorded.position
         row = after
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(SUBJECT_EVENTS).flatmap(values_of), st.integers(0, 2**62), st.booleans()), max_size=6
+    )
+)
+def test_whatever_the_wire_can_carry_folds_to_a_row_that_can_be_written(
+    drawn: list[tuple[AnySubjectEvent, int, bool]],
+) -> None:
+    row = folded([])
+    for offset, (event, recorded_at, by_the_person) in enumerate(drawn, start=1):
+        event = msgspec.structs.replace(event, subject=SUBJECT, actor=PERSON if by_the_person else event.actor)
+        row, _ = fold_or_quarantine(row, Recorded(at(offset), recorded_at, event))
+        assert decode_row(encode_row(row)) == row

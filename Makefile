@@ -51,9 +51,9 @@ deep: ## slow tests and those too long for CI; keeps the output in tests/deep-ru
 	tail -n 1 tests/deep-run.txt | grep -qx 'exit 0'
 
 .PHONY: bench
-bench: ## the benchmarks, against peers, on one real broker
+bench: ## the benchmarks, against peers, on one real broker; about 13 minutes (QUICK=1 for small ones)
 	$(call setup,bench)
-	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick) $(ARGS)
 
 .PHONY: check lint types imports schemas
 check: lint types imports schemas ## style, types, import rules, compatibility of schemas

@@ -45,16 +45,15 @@ def main() -> int:
     before = machine(KAFKA_VERSION)
     head = commit()
     found = Found()
-    with _limited(plan.limit_s):
-        if "parts" in arguments.only:
-            found.parts = measure(plan.loops, say)
-        with (
-            LocalKafka.start(heap_mb=HEAP_MB, jvm_options=SUSTAINED, on_progress=say) as kafka,
-            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        ):
-            runner.run(_on_kafka(kafka.bootstrap, plan, arguments.only, found, say))
+    complete = True
+    try:
+        with _limited(plan.limit_s):
+            _measure(plan, arguments.only, found, say)
+    except TooSlow as fault:  # what was measured until then is still worth its time
+        complete = False
+        say(f"cut short: {fault}")
     results = Results(
-        plan=plan.name,
+        plan=plan.name if complete else f"{plan.name}, cut short",
         date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         commit=head,
         seconds=round(time.monotonic() - started, 1),
@@ -68,7 +67,17 @@ def main() -> int:
     sys.stdout.write(text)
     if arguments.out is not None:
         _keep(arguments.out, results, text, say)
-    return 0
+    return 0 if complete else 1
+
+
+def _measure(plan: Plan, only: list[str], found: "Found", say: Say) -> None:
+    if "parts" in only:
+        found.parts = measure(plan.loops, say)
+    with (
+        LocalKafka.start(heap_mb=HEAP_MB, jvm_options=SUSTAINED, on_progress=say) as kafka,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_on_kafka(kafka.bootstrap, plan, only, found, say))
 
 
 class Found:

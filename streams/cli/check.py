@@ -1,5 +1,7 @@
 """`consentry check`: may this be done? Asked of a query node."""
 
+from typing import TYPE_CHECKING
+
 import click
 import msgspec
 
@@ -7,6 +9,9 @@ from consentry.errors import ConsentryError
 from consentry.settings import Settings
 from consentry.terms import Form, Operation
 from streams.cli.frame import NODE, Exit, finish, json_flag, show, show_json, warn, with_settings
+
+if TYPE_CHECKING:
+    from consentry.authzen import EvaluationAnswer, EvaluationRequest
 
 
 @click.command()
@@ -58,13 +63,9 @@ def check(
         Subject,
     )
     from streams.cli.node import Node
-    from streams.wording import explanation
 
-    kind, colon, name = subject.partition(":")
-    if not colon:
-        raise ConsentryError(f"{subject!r} is no subject", where="SUBJECT", remedy="type:id, such as account:42")
     request = EvaluationRequest(
-        subject=Subject(kind, name),
+        subject=Subject(*_parts_of(subject)),
         action=Action(operation),
         resource=Resource("purpose", purpose),
         context=CheckContext(
@@ -82,10 +83,23 @@ def check(
     if as_json:
         show_json(answer)
     else:
-        headline, *sentences = explanation(request, answer)
-        show(headline, fg="green" if answer.decision else "red", bold=True)
-        for warning in answer.context.warnings:
-            warn(warning)
-        for sentence in sentences if explain else ():
-            show(sentence)
+        _show(request, answer, explain=explain)
     finish(Exit.DONE if answer.decision else Exit.NO)
+
+
+def _parts_of(subject: str) -> tuple[str, str]:
+    kind, colon, name = subject.partition(":")
+    if not colon:
+        raise ConsentryError(f"{subject!r} is no subject", where="SUBJECT", remedy="type:id, such as account:42")
+    return kind, name
+
+
+def _show(request: "EvaluationRequest", answer: "EvaluationAnswer", *, explain: bool) -> None:
+    from streams.wording import explanation
+
+    headline, *sentences = explanation(request, answer)
+    show(headline, fg="green" if answer.decision else "red", bold=True)
+    for warning in answer.context.warnings:
+        warn(warning)
+    for sentence in sentences if explain else ():
+        show(sentence)

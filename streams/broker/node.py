@@ -13,7 +13,7 @@ from pathlib import Path
 from consentry.errors import Unavailable
 from streams.broker import watchdog
 
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 120
 STOP_GRACE_S = 15
 POLL_S = 0.02
 FAULT_LINES, LAST_LINES = 25, 10

@@ -135,6 +135,21 @@ def test_of_two_revisions_published_at_once_the_first_in_the_log_counts() -> Non
     assert late.position == Position(1, 0, 3)
 
 
+def test_a_revision_that_does_not_follow_is_ignored_by_every_reader() -> None:
+    other = msgspec.structs.replace(
+        second(), policy="other", document=SECOND_VERSION.replace("policy: newsfeed-app", "policy: other")
+    )
+    early = msgspec.structs.replace(
+        second(),
+        effective_at=FIRST_EFFECTIVE,
+        document=SECOND_VERSION.replace("2026-01-09T00:00:01Z", "2026-01-08T00:00:00Z"),
+    )
+    for stray in (other, early):
+        policies = recorded(first_version(), stray)
+        assert len(policies.revisions) == 1
+        assert policies.ignored == (Position(1, 0, 2),)
+
+
 def test_a_reader_that_cannot_read_the_terms_does_not_answer() -> None:
     unreadable = msgspec.structs.replace(second(), document="policy: [")
     with pytest.raises(InvalidPolicy, match=r"e1\.p0\.o2: line"):

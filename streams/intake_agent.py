@@ -24,6 +24,7 @@ from consentry.intake import (
     Submission,
     fault_of_subject,
     quarantine_id,
+    require_subject_ids,
     stored_subject,
     take_in,
 )
@@ -90,6 +91,8 @@ class IntakeDoor:
         wait_for_policies: Callable[[], Awaitable[None]],
         clock: Callable[[], int] = wall_clock_ms,
     ) -> None:
+        """Raises UntrustedLog where these settings would write the other kind of ids than the log holds."""
+        require_subject_ids(settings, identity)
         self._caller = Caller(producer, frozenset({CallerRole.PRODUCER}))
         self._settings = settings
         self._identity = identity

@@ -26,7 +26,7 @@ from consentry.intake.faults import Fault, refusal
 from consentry.intake.naming import faults_of_actor, idempotent_id, with_stored_ids
 from consentry.intake.roles import Caller, CallerRole, faults_of_authority
 from consentry.intake.shape import fault_of_clock, faults_of_shape
-from consentry.intake.subjects import fault_of_subject
+from consentry.intake.subjects import fault_of_subject, require_subject_ids
 from consentry.intake.submission import UNNAMED, Submission
 from consentry.partition import partition_of
 from consentry.policy import Policies, Policy
@@ -90,9 +90,10 @@ def take_in(
     """All of `submissions` as they may stand in the log, in order; or none of them.
 
     `key` is an Idempotency-Key; `arrived_at`, where it is not `now`, is when the events reached us: what clocks and
-    versions are measured by. Raises InvalidEvent with a problem for each fault of each item, and Unavailable
-    while no policy is in force.
+    versions are measured by. Raises InvalidEvent with a problem for each fault of each item, Unavailable while no
+    policy is in force, and UntrustedLog where these settings would write the other kind of ids than the log holds.
     """
+    require_subject_ids(settings, identity)
     by = Circumstances(
         caller=caller,
         policies=policies,

@@ -147,9 +147,14 @@ def take_all(
         parse_submission(json.dumps(body).encode(), settings),
         caller=caller,
         policies=policies_of() if policies is None else policies,
-        identity=HASHED_IDENTITY if settings.subject_pepper else IDENTITY,
         settings=settings,
-        **{"now": NOW, "new_id": new_id, "row_of": known.get, **more},
+        **{
+            "identity": HASHED_IDENTITY if settings.subject_pepper else IDENTITY,
+            "now": NOW,
+            "new_id": new_id,
+            "row_of": known.get,
+            **more,
+        },
     )
 
 

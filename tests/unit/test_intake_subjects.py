@@ -144,6 +144,13 @@ def test_settings_that_would_write_the_other_kind_of_ids_are_refused() -> None:
         require_subject_ids(PEPPERED, IDENTITY)
 
 
+def test_no_event_is_taken_into_a_log_of_the_other_kind_of_ids() -> None:
+    with pytest.raises(UntrustedLog):
+        take(body_of("ConsentWithdrawn"), identity=HASHED_IDENTITY)
+    with pytest.raises(UntrustedLog):
+        take(body_of("ConsentWithdrawn"), settings=PEPPERED, identity=IDENTITY)
+
+
 def test_the_pepper_is_nowhere_in_what_intake_says() -> None:
     fault = refused(body_of("ConsentWithdrawn", occurred_at=0), settings=PEPPERED)
     assert str(PEPPERED.subject_pepper.encode().decode()) not in f"{fault} {fault.problems} {PEPPERED!r}"

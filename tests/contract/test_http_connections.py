@@ -114,10 +114,11 @@ async def test_a_body_announced_as_too_large_is_refused_before_it_is_read() -> N
         assert (await connection.head()).startswith(b"HTTP/1.1 413")
 
 
-async def test_a_body_in_chunks_is_refused_as_soon_as_it_is_too_large() -> None:
+@pytest.mark.parametrize("end", [b"", b"\r\n0\r\n\r\n"])
+async def test_a_body_in_chunks_is_refused_as_soon_as_it_is_too_large(end: bytes) -> None:
     async with listening(max_body_bytes=100) as node:
         connection = await node.connect()
-        await connection.send(HEAD, b"Transfer-Encoding: chunked\r\n\r\n65\r\n", b"x" * 101)
+        await connection.send(HEAD, b"Transfer-Encoding: chunked\r\n\r\n65\r\n", b"x" * 101, end)
         assert (await connection.head()).startswith(b"HTTP/1.1 413")
 
 

@@ -93,12 +93,21 @@ async def test_what_a_gateway_adds_is_ignored() -> None:
     assert answer.json()["context"]["warnings"] == []
 
 
-@pytest.mark.parametrize("word", ["recipent", "Active", "min-position", "transferMechanism", "datas"])
-async def test_a_misspelt_field_of_ours_is_answered_with_a_warning(word: str) -> None:
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("recipent", "recipient"),
+        ("Active", "active"),
+        ("min-position", "min_position"),
+        ("transferMechanism", "transfer_mechanism"),
+        ("datas", "data"),
+    ],
+)
+async def test_a_misspelt_field_of_ours_is_answered_with_a_warning(word: str, meant: str) -> None:
     answer = await Node().ask(question(**{word: "x"}))
     assert answer.status_code == 200
     (warning,) = answer.json()["context"]["warnings"]
-    assert word in warning
+    assert warning == f"context field {word!r} is ignored; is {meant!r} meant?"
 
 
 async def test_the_request_id_comes_back() -> None:

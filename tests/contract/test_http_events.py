@@ -194,6 +194,12 @@ async def test_withdraw_all_but_this_is_one_list_and_both_take_effect() -> None:
     assert [event["effect"] for event in answer.json()["events"]] == ["applied", "applied"]
 
 
+async def test_each_event_of_a_list_is_told_its_own_effect_whatever_the_next_one_does() -> None:
+    node = Node()
+    answer = await node.record([act("ConsentWithdrawn"), grant(), act("ConsentWithdrawn"), grant()], params={"wait": 9})
+    assert [event["effect"] for event in answer.json()["events"]] == ["applied"] * 4
+
+
 async def test_an_event_not_folded_in_time_is_answered_without_its_effect() -> None:
     node = Node()
     node.log.folds_at_once = False
@@ -260,3 +266,4 @@ async def test_only_so_many_requests_are_remembered_and_the_log_bears_the_rest()
     await node.record(act("ConsentWithdrawn"))
     again = await node.record(first, params={"wait": 100})
     assert (again.status_code, again.json()["effect"]) == (201, "unchanged")
+    assert len(node.log.appended) == 3

@@ -128,6 +128,13 @@ def test_every_reason_that_is_named_is_one() -> None:
                 assert found in names, page
 
 
+def test_every_metric_that_is_named_is_measured() -> None:
+    source = (ROOT / "streams" / "query" / "metrics.py").read_text(encoding="utf-8")
+    for page in PAGES:
+        for name in re.findall(r"`(consentry_[a-z_]+)`", page.read_text(encoding="utf-8")):
+            assert f'"{name.removesuffix("_total")}"' in source, page
+
+
 def test_every_class_that_the_table_names_is_where_it_says() -> None:
     for module, name in (
         ("streams.processors", "PartitionOwner"),

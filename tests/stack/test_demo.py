@@ -135,11 +135,19 @@ async def test_the_demo_plays_its_story_on_a_given_kafka_and_ends_by_itself(kafk
     for chapter in story.chapters:
         assert chapter.title in running.words
         assert chapter.says in running.words
+    assert_the_readme_shows_it(running.words)
     assert "publish.camera withdrawn; pictures: no (WITHDRAWN)" in running.words  # the subscriber
     assert "superseded" in running.words
     assert "\x1b" not in running.shown + running.progress
     assert "starting" not in running.shown  # progress has a stream of its own
     assert {name for name in await topics_of(kafka) - before if name.startswith("demo-")} == set()
+
+
+def assert_the_readme_shows_it(words: str) -> None:
+    """What README quotes is what was printed, but for ids, positions and times."""
+    (quoted,) = blocks("text")
+    varies = re.compile(r"[0-9a-f]{8}|e1\.p\d+\.o\d+|\d+ ms")
+    assert " ".join(varies.sub("~", quoted).split()) in varies.sub("~", words)
 
 
 def test_without_a_kafka_it_starts_one_and_leaves_nothing_behind(tmp_path: Path) -> None:

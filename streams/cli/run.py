@@ -2,8 +2,11 @@
 
 import click
 
+from consentry.errors import ConsentryError
 from consentry.settings import Settings
 from streams.cli.frame import KAFKA, finish, with_settings
+
+LEVELS = ("debug", "info", "warning", "error")
 
 
 @click.command()
@@ -20,6 +23,7 @@ def worker(settings: Settings) -> None:
     """
     from streams.app import run_worker
 
+    _check_level(settings)
     finish(run_worker(settings))
 
 
@@ -37,5 +41,13 @@ def serve(settings: Settings) -> None:
     from streams.logs import configure_logging
     from streams.query.node import run_query_node
 
+    _check_level(settings)
     configure_logging(settings.log_level)
     finish(run_query_node(settings))
+
+
+def _check_level(settings: Settings) -> None:
+    if settings.log_level.lower() not in LEVELS:
+        raise ConsentryError(
+            f"{settings.log_level!r} is no level", where="log_level", remedy=f"one of {', '.join(LEVELS)}"
+        )

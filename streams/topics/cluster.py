@@ -75,9 +75,7 @@ class Cluster:
         described = await self._admin.describe_cluster()
         return len(described["brokers"])
 
-    async def topics(
-        self, *, wanted: Iterable[str] = (), beginning: Iterable[str] = ()
-    ) -> tuple[LiveTopic, ...]:
+    async def topics(self, *, wanted: Iterable[str] = (), beginning: Iterable[str] = ()) -> tuple[LiveTopic, ...]:
         """Those of `wanted` that exist, and each whose name begins with one of `beginning`; by name.
 
         Asks for all topics: a question for a missing one may create it.
@@ -117,17 +115,14 @@ class Cluster:
         if not plan:
             return ()
         response = await self._admin.create_topics(
-            [
-                NewTopic(topic.name, topic.partitions, topic.replicas, topic_configs=topic.settings)
-                for topic in plan
-            ]
+            [NewTopic(topic.name, topic.partitions, topic.replicas, topic_configs=topic.settings) for topic in plan]
         )
         made = []
         for name, code, *message in response.topic_errors:
             if code == 0:
                 made.append(name)
             elif code != TopicAlreadyExistsError.errno:
-                raise for_code(code)(f"{name} cannot be created: {message[0] if message else ''}")
+                raise _creation_fault(name, code, message[0] if message else "")
         await self._served({topic.name for topic in plan})
         return tuple(made)
 
@@ -139,6 +134,13 @@ class Cluster:
                 return
             await asyncio.sleep(POLL_S)
         raise TimeoutError(f"not served in time: {', '.join(sorted(names))}")
+
+
+def _creation_fault(name: str, code: int, message: str | None) -> Exception:
+    fault: Exception = for_code(code)(message or "")
+    if getattr(fault, "retriable", False):
+        return fault
+    return ConsentryError(f"it cannot be created: {message or type(fault).__name__}", where=name)
 
 
 def _live(topic: Any, settings: dict[str, str]) -> LiveTopic:
@@ -157,9 +159,7 @@ async def connect(settings: Settings) -> AsyncIterator[Cluster]:
     """Raises Unavailable while no broker answers, and for whatever the client raises within the block."""
     bootstrap = bootstrap_of(settings)
     with kafka_faults(settings):
-        admin = AIOKafkaAdminClient(
-            bootstrap_servers=bootstrap, request_timeout_ms=settings.acknowledge_timeout_ms
-        )
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=settings.acknowledge_timeout_ms)
         try:
             await admin.start()
             yield Cluster(admin, settings)

@@ -54,6 +54,7 @@ async def create_topics(
     What exists is left as it is: where it differs, UntrustedLog says how, and nothing is made. `new_log_id`
     is asked once, if no partition has a genesis yet. Raises Unavailable; then it may be repeated.
     """
+    _check_numbers(settings)
     _check_names(settings)
     before = await survey_topics(settings)
     _refuse(list(settings_findings(settings, before)))
@@ -76,6 +77,15 @@ async def create_topics(
         kept=tuple(topic.name for topic in before.topics),
         geneses_written=written,
     )
+
+
+def _check_numbers(settings: Settings) -> None:
+    for number, least, where in (
+        (settings.partitions, 1, "partitions"),
+        (settings.replication_factor, 0, "replication_factor"),
+    ):
+        if number < least:
+            raise ConsentryError(f"{number} is too few", where=where, remedy=f"at least {least}")
 
 
 def _check_names(settings: Settings) -> None:
@@ -105,9 +115,7 @@ def _plan(settings: Settings, survey: Survey) -> list[PlannedTopic]:
     replicas = replicas_wanted(settings, survey.brokers)
     log = survey.topic(settings.topic(LOG.name))
     as_the_log = log.partitions if log else settings.partitions
-    names: list[tuple[str, TopicRule]] = [
-        (settings.topic(rule.name), rule) for rule in TOPICS if not rule.per_producer
-    ]
+    names: list[tuple[str, TopicRule]] = [(settings.topic(rule.name), rule) for rule in TOPICS if not rule.per_producer]
     names += [(intake_head(settings) + producer, INTAKE) for producer in producers_of(settings)]
     return [
         PlannedTopic(

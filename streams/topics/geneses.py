@@ -2,22 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
 
 from consentry.codec import decode_log_record, decode_policy_record, encode_genesis
-from consentry.errors import UndecodableRecord, UntrustedLog
+from consentry.errors import Unavailable, UndecodableRecord, UntrustedLog
 from consentry.events import Genesis
 from consentry.settings import Settings
-from streams.topics.cluster import POLL_S, bootstrap_of, kafka_faults
+from streams.topics.cluster import bootstrap_of, kafka_faults
 from streams.topics.table import LOG
 
 FETCH_WAIT_MS = 100
 LOCK_SESSION_MS = 6_000
 """the shortest that brokers allow: how long a creator that was killed keeps the next one waiting"""
+LOCK_TURN_MS = 60_000
+"""how long a creator may take, and the next one waits for it"""
 LOCK_HEARTBEAT_MS = 300
 """how soon a waiting creator learns that it is its turn"""
 
@@ -142,29 +145,54 @@ async def write_geneses(settings: Settings, genesis: Genesis, partitions: Iterab
             await producer.stop()
 
 
+class _Turn(ConsumerRebalanceListener):  # type: ignore[misc]
+    """A member's turn: from when the partition is given to it until it says that it is done."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.done = asyncio.Event()
+
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        if assigned:
+            self.begun.set()
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        if revoked:
+            await self.done.wait()  # who waits to join gets the partition only then
+
+
 @asynccontextmanager
 async def only_creator(settings: Settings, topic: str) -> AsyncIterator[None]:
     """One process at a time: the member of a group that holds the only partition of `topic`.
 
     Raises Unavailable while another one holds it.
     """
+    turn = _Turn()
     with kafka_faults(settings):
         member = AIOKafkaConsumer(
-            topic,
             bootstrap_servers=bootstrap_of(settings),
             group_id=settings.topic("consentry-topics-create"),
             enable_auto_commit=False,
             session_timeout_ms=LOCK_SESSION_MS,
             heartbeat_interval_ms=LOCK_HEARTBEAT_MS,
-            request_timeout_ms=settings.acknowledge_timeout_ms,
+            rebalance_timeout_ms=LOCK_TURN_MS,
+            request_timeout_ms=LOCK_TURN_MS + settings.acknowledge_timeout_ms,
         )
+        member.subscribe([topic], listener=turn)
         try:
             await member.start()
-            deadline = time.monotonic() + (LOCK_SESSION_MS + settings.acknowledge_timeout_ms) / 1000
-            while not member.assignment():
-                if time.monotonic() > deadline:
-                    raise TimeoutError("another `consentry topics create` is at work")
-                await asyncio.sleep(POLL_S)
+            await _begin(turn, topic)
             yield
         finally:
+            turn.done.set()
             await member.stop()
+
+
+async def _begin(turn: _Turn, topic: str) -> None:
+    try:
+        async with asyncio.timeout(LOCK_TURN_MS / 1000):
+            await turn.begun.wait()
+    except TimeoutError as fault:
+        raise Unavailable(
+            "another `consentry topics create` is at work", where=topic, remedy="repeat this when it has ended"
+        ) from fault

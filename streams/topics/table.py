@@ -181,7 +181,5 @@ INTAKE = next(rule for rule in TOPICS if rule.per_producer)
 def demands_on(rule: TopicRule, replicas: int) -> tuple[Demand, ...]:
     """What has to hold for `rule` where each partition has so many replicas."""
     in_sync = 2 if replicas >= 3 else 1
-    why = (
-        "an acknowledged record lies on more than one disk" if in_sync > 1 else "writes must be acknowledged"
-    )
+    why = "an acknowledged record lies on more than one disk" if in_sync > 1 else "writes must be acknowledged"
     return (*rule.demands, _at_least("min.insync.replicas", in_sync, why))

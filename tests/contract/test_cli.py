@@ -154,6 +154,13 @@ def waits() -> None:
     raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("command", ["worker", "serve"])
+def test_an_unknown_log_level_is_wrong_use(command: str) -> None:
+    result = consentry(command, "--bootstrap-servers", NOWHERE, "--log-level", "loud")
+    assert result.exit_code == Exit.WRONG_USE
+    assert "'loud' is no level" in result.stderr
+
+
 # settings
 
 

@@ -24,7 +24,7 @@ from streams.topics import (
     require_topics,
 )
 from streams.topics.cluster import connect
-from streams.topics.geneses import write_geneses
+from streams.topics.geneses import only_creator, write_geneses
 
 pytestmark = pytest.mark.stack
 
@@ -51,9 +51,7 @@ async def alter(admin: AIOKafkaAdminClient, settings: Settings, name: str, **cha
     rule = next(rule for rule in TOPICS if rule.name == name)
     kept = {demand.setting: demand.value for demand in demands_on(rule, 1)}
     changed = {setting.replace("_", "."): value for setting, value in changes.items()}
-    await admin.alter_configs(
-        [ConfigResource(ConfigResourceType.TOPIC, settings.topic(name), {**kept, **changed})]
-    )
+    await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, settings.topic(name), {**kept, **changed})])
 
 
 async def remake(admin: AIOKafkaAdminClient, settings: Settings, name: str) -> None:
@@ -110,9 +108,7 @@ async def test_creating_again_changes_nothing_and_keeps_the_identity(settings: S
 async def test_the_identity_names_the_log_its_epoch_and_its_partitions(settings: Settings) -> None:
     log_id = uuid4()
     await create_topics(settings, new_log_id=lambda: log_id)
-    assert await require_topics(settings) == Genesis(
-        log_id=log_id, epoch=1, partitions=3, subject_ids=SubjectIds.PLAIN
-    )
+    assert await require_topics(settings) == Genesis(log_id=log_id, epoch=1, partitions=3, subject_ids=SubjectIds.PLAIN)
 
 
 async def test_a_creation_that_was_cut_short_is_completed_with_the_same_log_id(
@@ -135,6 +131,20 @@ async def test_two_creators_at_once_make_one_log(settings: Settings) -> None:
     assert await check_topics(settings) == []
 
 
+async def test_no_creator_begins_while_another_is_at_work(settings: Settings) -> None:
+    await create(settings)
+    at_work: list[int] = []
+
+    async def work(number: int) -> None:
+        async with only_creator(settings, settings.topic("policy-revisions")):
+            at_work.append(number)
+            await asyncio.sleep(0.7)  # long enough for the others to join the group meanwhile
+            assert at_work == [number]
+            at_work.remove(number)
+
+    await asyncio.gather(work(1), work(2), work(3))
+
+
 async def test_creating_refuses_to_alter_a_topic_and_says_what_differs(
     settings: Settings, admin: AIOKafkaAdminClient
 ) -> None:
@@ -144,9 +154,7 @@ async def test_creating_refuses_to_alter_a_topic_and_says_what_differs(
     assert (await admin.list_topics()).count(settings.topic("consent-state")) == 0
 
 
-async def test_a_lost_partition_is_never_given_a_new_genesis(
-    settings: Settings, admin: AIOKafkaAdminClient
-) -> None:
+async def test_a_lost_partition_is_never_given_a_new_genesis(settings: Settings, admin: AIOKafkaAdminClient) -> None:
     await create(settings)
     await write(settings, "consent-events")
     await remake(admin, settings, "policy-revisions")
@@ -178,9 +186,7 @@ async def test_a_retention_that_was_changed_is_found_and_the_command_that_mends_
     )
 
 
-async def test_a_compacted_log_is_refused_by_who_would_serve(
-    settings: Settings, admin: AIOKafkaAdminClient
-) -> None:
+async def test_a_compacted_log_is_refused_by_who_would_serve(settings: Settings, admin: AIOKafkaAdminClient) -> None:
     await create(settings)
     await alter(admin, settings, "consent-events", cleanup_policy="compact")
     with pytest.raises(UntrustedLog, match=r"cleanup\.policy is compact, must be delete") as refused:
@@ -202,9 +208,7 @@ async def test_partitions_that_were_added_are_found(settings: Settings, admin: A
     ]
 
 
-async def test_a_topic_that_was_made_again_has_no_genesis(
-    settings: Settings, admin: AIOKafkaAdminClient
-) -> None:
+async def test_a_topic_that_was_made_again_has_no_genesis(settings: Settings, admin: AIOKafkaAdminClient) -> None:
     await create(settings)
     await remake(admin, settings, "consent-events")
     with pytest.raises(UntrustedLog, match="genesis is missing"):
@@ -225,17 +229,13 @@ async def test_a_partition_of_another_log_is_found(settings: Settings, admin: AI
 async def test_another_epoch_of_the_same_log_is_found(settings: Settings, admin: AIOKafkaAdminClient) -> None:
     first = await create(settings)
     await remake(admin, settings, "policy-revisions")
-    later = Genesis(
-        log_id=first.identity.log_id, epoch=2, partitions=3, subject_ids=first.identity.subject_ids
-    )
+    later = Genesis(log_id=first.identity.log_id, epoch=2, partitions=3, subject_ids=first.identity.subject_ids)
     await write_geneses(settings, later, [TopicPartition(settings.topic("policy-revisions"), 0)])
     (finding,) = await check_topics(settings)
     assert "epoch 2" in finding.found
 
 
-async def test_a_log_whose_first_records_were_deleted_is_found(
-    settings: Settings, admin: AIOKafkaAdminClient
-) -> None:
+async def test_a_log_whose_first_records_were_deleted_is_found(settings: Settings, admin: AIOKafkaAdminClient) -> None:
     await create(settings)
     await write(settings, "consent-events", partition=2)
     place = TopicPartition(settings.topic("consent-events"), 2)
@@ -248,9 +248,7 @@ async def test_a_log_whose_first_records_were_deleted_is_found(
     )
 
 
-async def test_a_record_where_a_genesis_belongs_is_found(
-    settings: Settings, admin: AIOKafkaAdminClient
-) -> None:
+async def test_a_record_where_a_genesis_belongs_is_found(settings: Settings, admin: AIOKafkaAdminClient) -> None:
     await create(settings)
     await remake(admin, settings, "policy-revisions")
     await write(settings, "policy-revisions", value=b"no genesis")
@@ -269,9 +267,7 @@ async def test_state_with_other_partitions_than_the_log_is_found(
     settings: Settings, admin: AIOKafkaAdminClient
 ) -> None:
     await create(settings)
-    wide = Settings(
-        bootstrap_servers=settings.bootstrap_servers, topic_prefix=settings.topic_prefix, partitions=4
-    )
+    wide = Settings(bootstrap_servers=settings.bootstrap_servers, topic_prefix=settings.topic_prefix, partitions=4)
     await remake(admin, wide, "consent-state")
     (finding,) = await check_topics(settings)
     assert (finding.topic, finding.found, finding.expected) == (settings.topic("consent-state"), "4", "3")
@@ -313,6 +309,18 @@ async def test_a_prefix_that_no_topic_can_have_is_refused(kafka: str) -> None:
         await create(Settings(bootstrap_servers=kafka, topic_prefix="white space "))
 
 
+async def test_more_replicas_than_brokers_are_refused_in_the_brokers_words(kafka: str, topic_prefix: str) -> None:
+    settings = Settings(bootstrap_servers=kafka, topic_prefix=topic_prefix, partitions=1, replication_factor=9)
+    with pytest.raises(ConsentryError, match=r"[Rr]eplication factor") as refused:
+        await create(settings)
+    assert not isinstance(refused.value, Unavailable)
+
+
+async def test_a_log_of_no_partitions_is_refused() -> None:
+    with pytest.raises(ConsentryError, match="0 is too few"):
+        await create(Settings(bootstrap_servers="127.0.0.1:1", partitions=0))
+
+
 async def test_a_kafka_that_does_not_answer_is_unavailable(topic_prefix: str) -> None:
     with pytest.raises(Unavailable, match="CONSENTRY_BOOTSTRAP_SERVERS"):
         await check_topics(Settings(bootstrap_servers="127.0.0.1:1", topic_prefix=topic_prefix))
@@ -325,9 +333,7 @@ async def test_a_second_genesis_is_never_written_over_a_first(settings: Settings
 
 
 @pytest.mark.slow
-async def test_three_brokers_keep_three_replicas_with_two_in_sync(
-    kafka_cluster: LocalKafka, topic_prefix: str
-) -> None:
+async def test_three_brokers_keep_three_replicas_with_two_in_sync(kafka_cluster: LocalKafka, topic_prefix: str) -> None:
     settings = Settings(bootstrap_servers=kafka_cluster.bootstrap, topic_prefix=topic_prefix, partitions=2)
     await create(settings)
     assert await check_topics(settings) == []

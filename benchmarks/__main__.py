@@ -7,10 +7,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 import uvloop
@@ -47,11 +44,13 @@ def main() -> int:
     found = Found()
     complete = True
     try:
-        with _limited(plan.limit_s):
-            _measure(plan, arguments.only, found, say)
+        _measure(plan, arguments.only, found, say)
     except TooSlow as fault:  # what was measured until then is still worth its time
         complete = False
         say(f"cut short: {fault}")
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        say("stopped")
+        return 130
     results = Results(
         plan=plan.name if complete else f"{plan.name}, cut short",
         date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -91,6 +90,18 @@ class Found:
 
 
 async def _on_kafka(bootstrap: str, plan: Plan, only: list[str], found: Found, say: Say) -> None:
+    """Raises TooSlow when the plan's time is over; SIGTERM, as Ctrl-C, stops what was started too."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        async with asyncio.timeout(plan.limit_s):
+            await _in_order(bootstrap, plan, only, found, say)
+    except TimeoutError as fault:
+        raise TooSlow(f"it took more than {plan.limit_s} s") from fault
+
+
+async def _in_order(bootstrap: str, plan: Plan, only: list[str], found: Found, say: Say) -> None:
     if "withdrawal" in only:
         found.withdrawal = await withdrawal(bootstrap, plan.withdrawal_seconds, say)
     if "restore" in only:
@@ -112,25 +123,6 @@ def _arguments() -> argparse.Namespace:
     if arguments.out is None and not arguments.quick:
         arguments.out = RESULTS
     return arguments
-
-
-@contextmanager
-def _limited(seconds: int) -> Iterator[None]:
-    """Whatever hangs, the run ends, and what it started with it: a signal raises wherever it waits."""
-
-    def over(number: int, _: FrameType | None) -> None:
-        if number == signal.SIGALRM:
-            raise TooSlow(f"the whole run took more than {seconds} s")
-        raise KeyboardInterrupt
-
-    former = {number: signal.signal(number, over) for number in (signal.SIGALRM, signal.SIGTERM)}
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def _keep(directory: Path, results: Results, text: str, say: Say) -> None:

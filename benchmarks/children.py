@@ -1,5 +1,6 @@
 """Programs under test: each a process of its own, which says when it began and how much processor time it took."""
 
+import asyncio
 import os
 import queue
 import subprocess
@@ -17,6 +18,7 @@ from benchmarks.cluster import TooSlow
 from consentry.settings import PREFIX, Settings
 
 STOP_S = 30.0
+POLL_S = 0.02
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -47,6 +49,16 @@ def say(said: Said) -> None:
     sys.stdout.buffer.flush()
 
 
+def end_with_parent() -> None:
+    """In a child: its standard input ends when the parent does, however that ends."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def environment(settings: Settings) -> dict[str, str]:
     """The settings as the variables that a child reads."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(PREFIX)}
@@ -67,7 +79,7 @@ class Child:
         self._process = subprocess.Popen(
             [sys.executable, "-m", *command],
             env=environment(settings),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
         )
@@ -80,20 +92,22 @@ class Child:
             self._said.put(line)
         self._said.put(None)
 
-    def wait_for(self, event: str, timeout_s: float) -> Said:
+    async def wait_for(self, event: str, timeout_s: float) -> Said:
         """What the child says of `event`. Raises Failed when it ends before, TooSlow when the time is over."""
         deadline = time.monotonic() + timeout_s
-        while True:
+        while time.monotonic() < deadline:
             try:
-                line = self._said.get(timeout=max(0.01, deadline - time.monotonic()))
+                line = self._said.get_nowait()
             except queue.Empty:
-                raise TooSlow(f"{self._name} did not say {event!r} in {timeout_s:.0f} s\n{self.log_end()}") from None
+                await asyncio.sleep(POLL_S)
+                continue
             if line is None:
                 raise Failed(f"{self._name} ended with {self._process.wait()}\n{self.log_end()}")
             if line.startswith(b"{"):
                 said = _decode(line)
                 if said.event == event:
                     return said
+        raise TooSlow(f"{self._name} did not say {event!r} in {timeout_s:.0f} s\n{self.log_end()}")
 
     def log_end(self) -> str:
         return Path(self._log.name).read_text(errors="replace")[-4_000:]
@@ -127,7 +141,9 @@ class Child:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._log.close()
+        for stream in (self._process.stdin, self._process.stdout, self._log):
+            if stream is not None:
+                stream.close()
 
 
 def peak_bytes_of(pid: int | str) -> int | None:

@@ -40,8 +40,8 @@ async def make_topics(settings: Settings) -> Genesis:
     return (await create_topics(settings, new_log_id=uuid.uuid4)).identity
 
 
-async def load_log(settings: Settings, events: Iterable[AnySubjectEvent]) -> int:
-    """Append events as intake would have; how many there were."""
+async def load_log(settings: Settings, events: Iterable[AnySubjectEvent]) -> float:
+    """Append events as intake would have; their mean size, bytes."""
     topic = settings.topic(LOG)
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap_servers, max_batch_size=BATCH_BYTES, **PRODUCER_DEFAULTS
@@ -50,11 +50,11 @@ async def load_log(settings: Settings, events: Iterable[AnySubjectEvent]) -> int
     try:
         batches: dict[int, Any] = {}
         under_way: list[asyncio.Future[Any]] = []
-        count = 0
+        count = size = 0
         for event in events:
-            count += 1
             partition = partition_of(event.subject, settings.partitions)
             key, value = event.subject.encode(), encode_event(event)
+            count, size = count + 1, size + len(value)
             batch = batches.get(partition)
             if batch is not None and batch.append(key=key, value=value, timestamp=None) is not None:
                 continue
@@ -68,7 +68,7 @@ async def load_log(settings: Settings, events: Iterable[AnySubjectEvent]) -> int
         for partition, batch in batches.items():
             under_way.append(await producer.send_batch(batch, topic, partition=partition))
         await asyncio.gather(*under_way)
-        return count
+        return size / count
     finally:
         await producer.stop()
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from quixstreams import Application, State, message_context
 
-from benchmarks.children import Said, say
+from benchmarks.children import Said, end_with_parent, say
 from consentry.codec import decode_row, encode_row
 from consentry.events import Genesis
 from consentry.folding import RawRecord, fold_record
@@ -70,6 +70,7 @@ def run(settings: Settings, group: str, guarantee: Any, state_dir: str, identity
 
 
 if __name__ == "__main__":
+    end_with_parent()
     group, guarantee, state_dir, log_id, epoch = sys.argv[1:]
     settings = load_settings()
     run(

@@ -16,7 +16,6 @@ import msgspec
 from benchmarks.answers import compare
 from benchmarks.children import Child
 from benchmarks.cluster import (
-    LOG,
     STATE,
     forget,
     load_log,
@@ -87,7 +86,7 @@ class Race:
             await make_topics(self._settings)
         self._number += 1
         with Child(self._settings, "benchmarks.fold_worker") as child:
-            began = child.wait_for("began", START_TIMEOUT_S).at
+            began = (await child.wait_for("began", START_TIMEOUT_S)).at
             before = child.processor_seconds()
             await wait_until_committed(self._settings, group, self._ends, RUN_TIMEOUT_S)
             ended = await watermarks_reached_at(self._settings, self._ends)
@@ -98,7 +97,7 @@ class Race:
         with _directory() as state_dir:
             arguments = (group, guarantee, state_dir, str(self._identity.log_id), str(self._identity.epoch))
             with Child(self._settings, "benchmarks.fold_quix", *arguments) as child:
-                began = child.wait_for("began", START_TIMEOUT_S).at
+                began = (await child.wait_for("began", START_TIMEOUT_S)).at
                 before = child.processor_seconds()
                 ended = await wait_until_committed(self._settings, group, self._ends, RUN_TIMEOUT_S)
                 run = self._run(began, ended, before, child)
@@ -110,9 +109,9 @@ class Race:
 
     async def read(self) -> Run:
         with Child(self._settings, "benchmarks.fold_read") as child:
-            began = child.wait_for("began", START_TIMEOUT_S).at
+            began = (await child.wait_for("began", START_TIMEOUT_S)).at
             before = child.processor_seconds()
-            ended = child.wait_for("ended", RUN_TIMEOUT_S).at
+            ended = (await child.wait_for("ended", RUN_TIMEOUT_S)).at
             return self._run(began, ended, before, child)
 
     async def rows(self) -> dict[bytes, bytes]:
@@ -135,7 +134,7 @@ async def race(
     settings = settings_of(bootstrap, "fold")
     identity = await make_topics(settings)
     say(f"{shape.name}: loading {events:,} events")
-    await load_log(settings, acts(shape, events))
+    event_bytes = await load_log(settings, acts(shape, events))
     contest = Race(settings, identity, events, await log_ends(settings))
     theirs: dict[bytes, bytes] = {}
     turns: dict[str, Callable[[], Coroutine[None, None, Run]]] = {
@@ -157,7 +156,6 @@ async def race(
             rows = await contest.rows()
             same = compare(rows, theirs)
             say(f"{shape.name}: {same:,} rows of both are the same, byte for byte")
-    event_bytes = await _bytes_per_event(settings)
     forget(settings, topics=topics_of(settings))
     return _result(shape, events, rows, same, event_bytes, done)
 
@@ -192,12 +190,6 @@ def _contender(name: str, runs: list[Run]) -> Contender:
         processor_us_per_event=spread_of(used).median if used else None,
         peak_mb=max(peaks) / 2**20 if peaks else None,
     )
-
-
-async def _bytes_per_event(settings: Settings) -> float:
-    found = await read_all(settings, settings.topic(LOG))
-    values = [value for key, value in found.items() if key is not None]
-    return sum(map(len, values)) / len(values)
 
 
 def _subject_of(changelog_key: bytes) -> bytes:

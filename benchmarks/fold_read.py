@@ -5,7 +5,7 @@ import time
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from benchmarks.children import Said, say
+from benchmarks.children import Said, end_with_parent, say
 from consentry.kafka_defaults import CONSUMER_DEFAULTS
 from consentry.settings import Settings, load_settings
 
@@ -42,4 +42,5 @@ async def read(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     asyncio.run(read(load_settings()))

@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 
-from benchmarks.children import Said, say
+from benchmarks.children import Said, end_with_parent, say
 from consentry.settings import load_settings
 from streams.app import run_worker
 from streams.processors import Stage
@@ -23,5 +23,6 @@ class Begin:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     logging.basicConfig(level=logging.INFO)
     sys.exit(run_worker(load_settings(), Begin().reached))

@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from benchmarks.children import Said, say
+from benchmarks.children import Said, end_with_parent, say
 from consentry.settings import load_settings
 from streams.query import run_query_node
 
@@ -13,5 +13,6 @@ def announce(url: str) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     logging.basicConfig(level=logging.WARNING)
     sys.exit(run_query_node(load_settings(), on_listening=announce))

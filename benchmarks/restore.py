@@ -42,7 +42,7 @@ async def restore(bootstrap: str, rows: int, runs: int, say: Say) -> RestoreResu
     peak = 0
     for number in range(runs):
         with Child(settings, "benchmarks.restore_read") as child:
-            said = child.wait_for("restored", RESTORE_TIMEOUT_S)
+            said = await child.wait_for("restored", RESTORE_TIMEOUT_S)
         if said.count != rows:
             raise AssertionError(f"{said.count:,} rows of {rows:,} were restored")
         rates.append(said.count / said.seconds)

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import time
 
-from benchmarks.children import Said, peak_bytes_of, resident_bytes, say
+from benchmarks.children import Said, end_with_parent, peak_bytes_of, resident_bytes, say
 from consentry.replica.reader import StateReader
 from consentry.settings import load_settings
 
@@ -28,4 +28,5 @@ async def restore() -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     asyncio.run(restore())

@@ -156,8 +156,8 @@ async def _prepare(settings: Settings, subjects: list[str], say: Say) -> None:
 async def _serving(settings: Settings, token: str) -> AsyncIterator[Stack]:
     """A worker and a query node, ready to answer."""
     with Child(settings, "benchmarks.fold_worker") as worker, Child(settings, "benchmarks.query_node") as node:
-        worker.wait_for("began", START_TIMEOUT_S)
-        url = urlsplit(node.wait_for("listening", START_TIMEOUT_S).text)
+        await worker.wait_for("began", START_TIMEOUT_S)
+        url = urlsplit((await node.wait_for("listening", START_TIMEOUT_S)).text)
         pool = Pool(url.hostname or "", url.port or 0, {"authorization": f"Bearer {token}"})
         try:
             deadline = time.monotonic() + START_TIMEOUT_S

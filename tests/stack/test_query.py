@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from contract.in_memory import act, grant, question
-from running import WAIT_S, Child, make_topics, publish_policy, run, settings_for, worker
+from running import POLICIES, WAIT_S, Child, make_topics, run, settings_for, worker
 
 from consentry.intake import CallerRole
 from consentry.settings import Settings
@@ -77,11 +78,15 @@ async def url_of(child: Child) -> str:
 async def serving(settings: Settings, directory: Path) -> AsyncIterator[Serving]:
     tokens = directory / f"tokens-{uuid.uuid4().hex[:6]}"
     token = add_token(tokens, "tests", ROLES)
-    port_free = {"token_file": str(tokens), "http_port": 0}
-    with node(settings_for(settings.bootstrap_servers, settings.topic_prefix, **port_free), directory) as child:
+    with node(msgspec.structs.replace(settings, token_file=str(tokens), http_port=0), directory) as child:
         headers = {"authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(base_url=await url_of(child), headers=headers, timeout=WAIT_S) as client:
             yield Serving(child, client)
+
+
+def publish_reference_policy(settings: Settings) -> None:
+    text = POLICIES / "privacy-policy.txt"
+    run(settings, "policy", "publish", str(POLICIES / "reference-v1.yaml"), "--text", str(text))
 
 
 def now_ms() -> int:
@@ -93,7 +98,7 @@ async def test_a_withdrawal_that_was_acknowledged_is_never_overlooked(
 ) -> None:
     settings = settings_for(kafka, topic_prefix)
     await make_topics(settings)
-    await publish_policy(settings)
+    publish_reference_policy(settings)
     with worker(settings, tmp_path):
         async with serving(settings, tmp_path) as served:
             await served.ready()
@@ -112,7 +117,7 @@ async def test_a_node_without_a_worker_is_not_ready_and_allows_nothing(
 ) -> None:
     settings = settings_for(kafka, topic_prefix)
     await make_topics(settings)
-    await publish_policy(settings)
+    publish_reference_policy(settings)
     async with serving(settings, tmp_path) as served:
         await asyncio.sleep(1)
         answer = await served.client.get("/readyz")
@@ -131,7 +136,7 @@ async def test_what_rests_on_consent_goes_stale_before_what_needs_none(
 ) -> None:
     settings = settings_for(kafka, topic_prefix)
     await make_topics(settings)
-    await publish_policy(settings)
+    publish_reference_policy(settings)
     async with serving(settings, tmp_path) as served:
         with worker(settings, tmp_path) as running:
             await served.ready()
@@ -147,7 +152,7 @@ async def test_what_rests_on_consent_goes_stale_before_what_needs_none(
 async def test_an_event_repeated_to_another_node_changes_nothing(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     settings = settings_for(kafka, topic_prefix)
     await make_topics(settings)
-    await publish_policy(settings)
+    publish_reference_policy(settings)
     event = grant(at=now_ms(), event_id=str(uuid.uuid4()))
     with worker(settings, tmp_path):
         async with serving(settings, tmp_path) as first, serving(settings, tmp_path) as second:

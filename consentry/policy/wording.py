@@ -63,7 +63,7 @@ class _Place:
         elif not self.number:
             self.bullets_ended = self.bullets > 0
             return [(PREAMBLE, line)]
-        elif (letter := _LETTER.match(line)) and self._continues(letter.group(1)):
+        elif (letter := _LETTER.match(line)) and letter.group(1) == self._next_letter():
             self.letter = letter.group(1)
             line = line[letter.end() :]
         return self._split(line)
@@ -74,9 +74,6 @@ class _Place:
             return False  # a number inside the text, not the next heading
         self.number, self.letter = found, ""
         return True
-
-    def _continues(self, letter: str) -> bool:
-        return letter in ("a", self.letter) or letter == self._next_letter()
 
     def _next_letter(self) -> str:
         return chr(ord(self.letter) + 1) if self.letter else "a"

@@ -198,6 +198,15 @@ def test_sensitive_data_of_a_necessity_need_consent() -> None:
     assert ask(None, clinic(), treatment, START, 0).reason is Reason.NO_CONSENT
 
 
+@pytest.mark.parametrize(
+    ("expression", "reason"), [("expressed", Reason.SEPARATE_CONSENT_REQUIRED), ("separate", Reason.CONSENT)]
+)
+def test_a_separate_purpose_needs_a_consent_of_its_own(expression: str, reason: Reason) -> None:
+    row = granted(purpose="study", data=["name"], expression=expression)
+    study = {"operation": "use", "purpose": "study", "data": ["name"]}
+    assert ask(row, clinic(), study, START, 0).reason is reason
+
+
 def test_a_line_that_demands_a_form_is_not_weighed_yet() -> None:
     research = {"operation": "use", "purpose": "research", "data": ["name"]}
     assert ask(None, clinic(), research, START, 0).reason is Reason.NOT_IMPLEMENTED

@@ -57,6 +57,14 @@ def test_necessity_alone_is_enough_for_necessary_data_only() -> None:
     assert POLICY.purposes["account.identity"].without_consent == frozenset()
 
 
+def test_a_separate_purpose_needs_separate_consent_for_all_its_data() -> None:
+    assert POLICY.purposes["partner.login"].only_separately == {"nickname", "avatar", "account_balance", "partner_ids"}
+
+
+def test_sensitive_data_are_never_covered_by_necessity_alone() -> None:
+    assert parse_policy(SMALL).purposes["treatment"].without_consent == {"name"}
+
+
 def test_an_exemption_has_each_part_of_its_line() -> None:
     public, other = POLICY.exemptions["e"], POLICY.exemptions["k"]
     assert (public.clause, public.leaving, public.voided_by_objection, public.guardian) == (

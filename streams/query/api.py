@@ -79,6 +79,7 @@ def create_api(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        generate_unique_id_function=lambda route: route.name,
         dependencies=[Depends(_guard(access))],
     )
     answering = Answering(settings, replica, metrics, clock)

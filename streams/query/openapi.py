@@ -1,7 +1,7 @@
 """/openapi.json (OpenAPI 3.1): FastAPI knows the paths, msgspec the types."""
 
 from functools import cache
-from typing import Any
+from typing import Any, Union, get_args
 
 import msgspec
 from fastapi import FastAPI
@@ -17,6 +17,7 @@ from consentry.authzen import (
     Undecided,
 )
 from consentry.events import AnySubjectEvent
+from consentry.intake import MAY_SEND
 from consentry.settings import Settings
 from streams.query import problems
 from streams.query.events import Appended, AppendedList
@@ -29,6 +30,8 @@ from streams.query.subjects import SubjectView
 Document = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
+# What no caller may send is no body either.
+_SENDABLE: Any = Union[tuple(kind for kind in get_args(AnySubjectEvent) if kind in MAY_SEND)]  # noqa: UP007
 _TYPES = (
     EvaluationRequest,
     EvaluationAnswer,
@@ -44,7 +47,7 @@ _TYPES = (
     Liveness,
     Readiness,
     ProblemDetails,
-    AnySubjectEvent,
+    _SENDABLE,
 )
 # What intake fills in or refuses: a body need not, or must not, say it.
 _OPTIONAL_IN_BODY = ("event_id",)

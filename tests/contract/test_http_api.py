@@ -187,6 +187,12 @@ async def test_the_description_of_events_leaves_out_what_intake_sets() -> None:
     assert {parameter["name"] for parameter in parameters} == {"Idempotency-Key", "wait", "X-Request-ID"}
 
 
+async def test_the_description_of_events_offers_none_that_no_caller_may_send() -> None:
+    schemas = (await described())["components"]["schemas"]
+    assert "ConsentWithdrawn" in schemas
+    assert not {"SubjectErased", "SubjectQuarantined"} & set(schemas)
+
+
 async def test_the_page_of_the_api_needs_nothing_from_elsewhere() -> None:
     page = (await Node().send("GET", "/docs")).text
     assert "POST /access/v1/evaluation" in page

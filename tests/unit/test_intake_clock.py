@@ -1,9 +1,25 @@
 """Clocks: one that is ahead is corrected, never one that is behind; only what loosens is refused for it."""
 
+import msgspec
 import pytest
-from unit.taking import NOW, SETTINGS, SYSTEM, VALID, body_of, caller_for, places, refused, take, take_all
+from unit.taking import (
+    IDENTITY,
+    NOW,
+    SETTINGS,
+    SYSTEM,
+    VALID,
+    body_of,
+    caller_for,
+    new_id,
+    places,
+    policies_of,
+    refused,
+    take,
+    take_all,
+)
 
-from consentry.intake import Bearing, bearing_of
+from consentry.errors import InvalidEvent
+from consentry.intake import Bearing, Submission, bearing_of, take_in
 from consentry.state.direction import loosens, tightens
 
 AHEAD_MS = SETTINGS.future_tolerance_ms
@@ -17,6 +33,22 @@ def test_a_clock_that_is_ahead_moves_the_event_back_by_as_much() -> None:
 def test_a_clock_that_is_behind_moves_nothing_forward() -> None:
     event = take(body_of("ConsentGiven", occurred_at=NOW - 61_000, sent_at=NOW - 60_000))
     assert (event.occurred_at, event.skew_ms, event.sent_at) == (NOW - 61_000, 0, None)
+
+
+def test_a_correction_is_intakes_to_say_and_nobody_elses() -> None:
+    """Over HTTP it cannot be said at all; a record of an intake topic has the field."""
+    event = msgspec.structs.replace(take(body_of("ConsentWithdrawn")), skew_ms=5)
+    with pytest.raises(InvalidEvent) as caught:
+        take_in(
+            [Submission(event)],
+            caller=caller_for("ConsentWithdrawn"),
+            policies=policies_of(),
+            identity=IDENTITY,
+            settings=SETTINGS,
+            now=NOW,
+            new_id=new_id,
+        )
+    assert places(caught.value) == ["/skew_ms"]
 
 
 def test_what_loosens_may_be_ahead_by_the_tolerance_and_no_more() -> None:

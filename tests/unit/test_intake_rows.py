@@ -19,12 +19,12 @@ from unit.taking import (
 )
 
 from consentry.errors import InvalidEvent
-from consentry.events import AnySubjectEvent, ConsentGiven, Recorded
+from consentry.events import AnySubjectEvent, ConsentGiven, Recorded, SubjectQuarantined
 from consentry.intake import Caller, CallerRole, idempotent_id
 from consentry.partition import partition_of
 from consentry.state.fold import fold
 from consentry.state.row import MAX_CELLS, SubjectState
-from consentry.terms import Position
+from consentry.terms import Channel, Position
 
 PRODUCER = Caller("tests", frozenset({CallerRole.PRODUCER}))
 PARTITION = partition_of(SUBJECT, IDENTITY.partitions)
@@ -56,6 +56,22 @@ def test_the_same_event_again_is_safe() -> None:
     body = body_of("ConsentWithdrawn", event_id=SOME_ID)
     first = take(body)
     assert take(body, rows=row_after(first)) == first
+
+
+def test_a_release_sent_again_is_safe_though_nothing_is_quarantined_any_more() -> None:
+    release = body_of("QuarantineReleased", event_id=SOME_ID)
+    stop = SubjectQuarantined(
+        event_id=new_id(),
+        subject=SUBJECT,
+        occurred_at=NOW,
+        actor=take(body_of("DataCollected")).actor,
+        channel=Channel.API,
+        position=release["position"],
+        error="UNDECODABLE",
+    )
+    rows = row_after(stop, take(release))
+    assert not rows[SUBJECT].quarantined
+    take(release, rows=rows)
 
 
 def test_a_known_event_id_with_other_content_is_a_conflict() -> None:

@@ -46,9 +46,9 @@ def reference_policy(document: str = "") -> Policies:
 class InMemoryLog:
     """What a node rests on: it appends, folds at once (or when told to), and says what it knows."""
 
-    def __init__(self, policies: Policies | None = None, *, now: int) -> None:
+    def __init__(self, policies: Policies | None = None, *, now: int, ids: SubjectIds = SubjectIds.PLAIN) -> None:
         self.policies = reference_policy() if policies is None else policies
-        self.identity = Genesis(log_id=LOG_ID, epoch=1, partitions=PARTITIONS, subject_ids=SubjectIds.PLAIN)
+        self.identity = Genesis(log_id=LOG_ID, epoch=1, partitions=PARTITIONS, subject_ids=ids)
         self.now = now
         self.age_ms: int | None = 0
         self.not_ready_because = ""
@@ -133,9 +133,10 @@ class Node:
     def __init__(
         self, *, settings: Settings | None = None, policies: Policies | None = None, token: str = "all"
     ) -> None:
-        self.log = InMemoryLog(policies, now=NOW)
-        self.token = token
         self.settings = settings or Settings()
+        ids = SubjectIds.HASHED if self.settings.subject_pepper else SubjectIds.PLAIN
+        self.log = InMemoryLog(policies, now=NOW, ids=ids)
+        self.token = token
         self.api = create_api(self.settings, self.log, self.log, Tokens(TOKENS), clock=self.log.clock)
 
     async def send(self, method: str, path: str, **how: Any) -> httpx.Response:

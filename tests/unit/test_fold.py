@@ -72,6 +72,12 @@ def test_a_grant_gives_each_cell_that_it_names_and_no_other() -> None:
     assert status(state, Cell("feed.city", COLLECT, "gps")) is Status.UNKNOWN
 
 
+def test_what_an_event_names_twice_or_in_another_order_is_the_same_cells() -> None:
+    block = {"purpose": "feed.nearby", "operations": (USE, COLLECT, USE), "data": ("wlan", "gps", "wlan")}
+    state = Log().append(ConsentGiven, **block, **SEPARATELY)
+    assert [act.block for act in state.acts] == [CellBlock("feed.nearby", (COLLECT, USE), ("gps", "wlan"))]
+
+
 def test_a_withdrawal_with_an_old_clock_still_stops() -> None:
     log = Log()
     log.append(ConsentGiven, **NEARBY, **SEPARATELY)

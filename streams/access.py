@@ -30,7 +30,7 @@ TOKEN_BYTES: Final = 32
 MAX_TOKEN_CHARACTERS: Final = 256
 MAX_FILE_BYTES: Final = 1_048_576
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
-_REMEDY = "each entry is {name: app, roles: [producer], sha256: <64 hex digits>}; consentry token makes one"
+_REMEDY = "each entry is {name: app, roles: [producer], sha256: <64 hex digits>}; `consentry token create` makes one"
 
 
 class Access(Protocol):
@@ -123,7 +123,7 @@ def load_access(settings: Settings) -> Access:
         raise ConsentryError(
             "no token file is given, so nobody could be let in",
             where="token_file",
-            remedy="consentry token --name app --role producer, and set CONSENTRY_TOKEN_FILE",
+            remedy="consentry token create --name app --role producer, and set CONSENTRY_TOKEN_FILE",
         )
     return TokenFile(Path(settings.token_file))
 

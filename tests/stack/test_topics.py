@@ -136,13 +136,14 @@ async def test_no_creator_begins_while_another_is_at_work(settings: Settings) ->
     at_work: list[int] = []
 
     async def work(number: int) -> None:
+        await asyncio.sleep(number * 0.2)  # each joins the group while an earlier one is at work
         async with only_creator(settings, settings.topic("policy-revisions")):
             at_work.append(number)
-            await asyncio.sleep(0.7)  # long enough for the others to join the group meanwhile
+            await asyncio.sleep(0.7)
             assert at_work == [number]
             at_work.remove(number)
 
-    await asyncio.gather(work(1), work(2), work(3))
+    await asyncio.gather(*map(work, range(6)))
 
 
 async def test_creating_refuses_to_alter_a_topic_and_says_what_differs(

@@ -79,6 +79,7 @@ def create_api(
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         dependencies=[Depends(_guard(access))],
     )

@@ -54,6 +54,7 @@ class InMemoryLog:
         self.not_ready_because = ""
         self.acknowledges = True
         self.folds_at_once = True
+        self.waited_for = False
         self.appended: list[Recorded] = []
         self._rows: dict[str, SubjectState] = {}
         self._offsets = dict.fromkeys(range(PARTITIONS), 0)
@@ -109,6 +110,7 @@ class InMemoryLog:
         return View(row=self._rows.get(subject), position=position, staleness_ms=self.age_ms)
 
     async def wait_for(self, position: Position, timeout_ms: int) -> bool:  # noqa: ARG002
+        self.waited_for = True
         return self._folded[position.partition] >= position.offset
 
 

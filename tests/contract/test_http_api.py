@@ -62,6 +62,8 @@ async def test_metrics_count_what_was_refused() -> None:
     ("method", "path", "status", "code"),
     [
         ("GET", "/nowhere", 404, "NOT_FOUND"),
+        ("GET", "/v1/policies/", 404, "NOT_FOUND"),
+        ("POST", "/access/v1/evaluation/", 404, "NOT_FOUND"),
         ("GET", "/v1/policies/7", 404, "NOT_FOUND"),
         ("GET", "/v1/policies/one", 400, "MALFORMED"),
         ("GET", "/v1/subjects/eve@example.org", 400, "MALFORMED"),

@@ -10,7 +10,7 @@ from contract.in_memory import PARTITIONS, Node, question
 
 from consentry.partition import partition_of
 from consentry.settings import Settings
-from streams.query.server import listen, server_of, url_of
+from streams.query.server import Server, listen, server_of, url_of
 
 HEAD = (
     b"POST /access/v1/evaluation HTTP/1.1\r\n"
@@ -38,10 +38,16 @@ class Connection:
 
 
 class Listening:
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, server: Server) -> None:
+        self.server = server
         self.host, self.port = url.removeprefix("http://").split(":")
         self._opened: list[asyncio.StreamWriter] = []
+
+    async def asked(self, node: Node) -> None:
+        """Until the question has reached what the node waits for."""
+        async with asyncio.timeout(PATIENT):
+            while not node.log.waited_for:
+                await asyncio.sleep(0.01)
 
     async def connect(self) -> Connection:
         reader, writer = await asyncio.open_connection(self.host, int(self.port))
@@ -60,7 +66,7 @@ async def listening(node: Node | None = None, **limits: int) -> AsyncIterator[Li
     listener = listen(node.settings)
     server = server_of(node.settings, node.api)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    served = Listening(url_of(listener))
+    served = Listening(url_of(listener), server)
     try:
         yield served
     finally:
@@ -92,19 +98,35 @@ async def test_a_body_that_does_not_arrive_in_time_is_408() -> None:
 
 
 async def test_a_caller_that_waits_for_its_answer_is_not_cut_off() -> None:
-    node = Node(settings=Settings(http_port=0, request_timeout_ms=50))
+    node, body = slow_answer(Settings(http_port=0, request_timeout_ms=50))
+    async with listening(node) as served:
+        connection = await served.connect()
+        await connection.send(HEAD, b"Content-Length: %d\r\n\r\n" % len(body), body)
+        assert (await connection.head()).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_request_under_way_is_answered_by_a_node_that_is_told_to_stop() -> None:
+    node, body = slow_answer(Settings(http_port=0))
+    async with listening(node) as served:
+        connection = await served.connect()
+        await connection.send(HEAD, b"Content-Length: %d\r\n\r\n" % len(body), body)
+        await served.asked(node)
+        served.server.should_exit = True
+        assert (await connection.rest()).startswith(b"HTTP/1.1 200")
+
+
+def slow_answer(settings: Settings) -> tuple[Node, bytes]:
+    """A node that takes its time, and the question that makes it."""
+    node = Node(settings=settings)
 
     async def visible_late(*_: object) -> bool:
+        node.log.waited_for = True
         await asyncio.sleep(0.3)
         return True
 
     node.log.wait_for = visible_late  # type: ignore[method-assign]
     position = f"e1.p{partition_of('account:u-1', PARTITIONS)}.o0"
-    body = json.dumps(question("search.service", "search_log", min_position=position)).encode()
-    async with listening(node) as served:
-        connection = await served.connect()
-        await connection.send(HEAD, b"Content-Length: %d\r\n\r\n" % len(body), body)
-        assert (await connection.head()).startswith(b"HTTP/1.1 200")
+    return node, json.dumps(question("search.service", "search_log", min_position=position)).encode()
 
 
 async def test_a_body_announced_as_too_large_is_refused_before_it_is_read() -> None:

@@ -26,7 +26,7 @@ from consentry.settings import Secret, Settings
 from consentry.state.row import SubjectState
 from consentry.terms import SubjectIds
 from streams.append import LogWriter
-from streams.intake_agent import IntakeDoor
+from streams.intake_agent import IntakeDoor, wall_clock_ms
 
 pytestmark = pytest.mark.stack
 Pair = tuple[bytes | None, bytes | None]
@@ -40,6 +40,8 @@ class Stack:
         self.identity = identity
         self.policies = policies_of()
         self.policy_arrives = asyncio.Event()
+        self.behind_ms = 0
+        """how long after their arrival the door gets round to the records"""
 
     async def hand_over(self, pairs: Sequence[Pair], *, times: int = 1) -> None:
         """Write key and value pairs to the intake topic, and let the door take what then lies there."""
@@ -67,6 +69,7 @@ class Stack:
                 writer,
                 policies=lambda: self.policies,
                 wait_for_policies=self._wait_for_policies,
+                clock=lambda: wall_clock_ms() + self.behind_ms,
             )
             await door.handle(records)
         finally:
@@ -267,6 +270,7 @@ async def test_a_withdrawal_a_day_ahead_is_taken(stack: Stack) -> None:
 
 async def test_a_clock_that_was_ahead_is_corrected_by_when_the_record_came_in(stack: Stack) -> None:
     hour = 3_600_000
+    stack.behind_ms = 2 * hour
     now = (await _recorded_now(stack)) + hour
     await stack.hand_over([pair(event_of("ConsentGiven", occurred_at=now, sent_at=now))])
     event = (await stack.log())[-1]

@@ -32,6 +32,8 @@ class Positions(Protocol):
 class Consumer(driver.Consumer):
     """Faust's consumer with batches, and positions from `app.positions`."""
 
+    logger = driver.logger
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         # Read before the fetch: a message of another generation is skipped downstream, and must be, since it may have
         # been fetched before the partition went elsewhere and came back.

@@ -28,8 +28,6 @@ def kafka_container() -> Iterator[str]:
     text = server_properties(0, (ports,), PurePosixPath("/tmp/kafka"), everywhere)
     for name, _, value in (line.partition("=") for line in text.splitlines()):
         container.with_env("KAFKA_" + name.upper().replace(".", "_"), value)
-    container.waiting_for(
-        LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(START_TIMEOUT_S)
-    )
+    container.waiting_for(LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(START_TIMEOUT_S))
     with container:
         yield address

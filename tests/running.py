@@ -58,7 +58,7 @@ async def make_topics(settings: Settings) -> Genesis:
     return (await create_topics(settings, new_log_id=uuid.uuid4)).identity
 
 
-async def publish_policy(settings: Settings, name: str = "reference-v1.yaml", text: str = "privacy-policy.txt") -> None:
+def publish_policy(settings: Settings, name: str = "reference-v1.yaml", text: str = "privacy-policy.txt") -> None:
     """The policy as the command line publishes it."""
     run(settings, "policy", "publish", str(POLICIES / name), "--text", str(POLICIES / text))
 

@@ -161,15 +161,11 @@ def test_kafka_goes_when_its_owner_is_killed_though_a_fork_of_it_lives_on() -> N
         owner.communicate()
 
 
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="only Linux tells a child of its parent's death"
-)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a child of its parent's death")
 def test_kafka_goes_when_its_watchdog_is_killed() -> None:
     with LocalKafka.start() as kafka:
         (pid,) = kafka.pids
-        parent = subprocess.run(
-            ["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=True
-        )
+        parent = subprocess.run(["ps", "-o", "ppid=", "-p", str(pid)], capture_output=True, text=True, check=True)
         os.kill(int(parent.stdout), signal.SIGKILL)
         wait_until_gone(pid)
 

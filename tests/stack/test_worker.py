@@ -72,8 +72,15 @@ async def test_a_record_that_cannot_be_read_is_set_aside_and_its_subject_quarant
     assert len(set_aside) == 2
 
 
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        (600, "another record stands where the last one was folded"),
+        (0, "the log ends before the last record that was folded"),
+    ],
+)
 async def test_a_worker_does_not_fold_on_a_log_that_is_not_the_one_it_folded(
-    kafka: str, topic_prefix: str, tmp_path: Path
+    kafka: str, topic_prefix: str, tmp_path: Path, records: int, said: str
 ) -> None:
     """The topic is deleted and made anew with as many records: geneses and offsets fit, the hash does not."""
     settings = settings_for(kafka, topic_prefix)
@@ -84,11 +91,11 @@ async def test_a_worker_does_not_fold_on_a_log_that_is_not_the_one_it_folded(
         await assert_state_is_the_fold_of_the_log(settings, identity)
     before = await read_state(settings)
     await swap_the_log(settings, identity)
-    await append(settings, [story.event() for _ in range(600)])
+    await append(settings, [story.event() for _ in range(records)])
     with worker(settings, tmp_path) as running:
         code = await asyncio.to_thread(running.process.wait, 30)
         assert code != 0
-        assert "another record stands where the last one was folded" in running.output
+        assert said in running.output
     after = await read_state(settings)
     assert {p: dict(rows.items()) for p, rows in after.items()} == {p: dict(rows.items()) for p, rows in before.items()}
 

@@ -295,8 +295,8 @@ def test_an_opt_out_stands_until_who_set_it_lifts_it() -> None:
     log = Log()
     state = log.append(PreferenceSet, purpose="feed.city", opted_out=True)
     assert [opt_out.purpose for opt_out in state.opt_outs] == ["feed.city"]
-    other = Actor(role=ActorRole.SYSTEM, id="importer")
-    assert log.append(PreferenceSet, purpose="feed.city", opted_out=False, actor=other).opt_outs
+    for other in (Actor(role=ActorRole.SYSTEM, id=SUBJECT), Actor(role=ActorRole.SUBJECT, id="account:bob")):
+        assert log.append(PreferenceSet, purpose="feed.city", opted_out=False, actor=other).opt_outs
     assert not log.append(PreferenceSet, purpose="feed.city", opted_out=False).opt_outs
 
 
@@ -357,6 +357,7 @@ def test_off_without_a_device_speaks_for_all() -> None:
     log = Log()
     log.append(PermissionObserved, permission="camera", state=PermissionState.ON, device="phone")
     state = log.append(PermissionObserved, permission="camera", state=PermissionState.OFF)
+    assert {seen.device: seen.state for seen in state.permissions} == dict.fromkeys(["phone", ""], PermissionState.OFF)
     assert not permission_is_on(state, "camera", "phone")
     assert not permission_is_on(state, "camera", "never seen")
     state = log.append(PermissionObserved, permission="camera", state=PermissionState.ON, device="phone")
@@ -368,9 +369,18 @@ def test_on_without_a_device_speaks_only_where_none_is_known() -> None:
     assert permission_is_on(
         log.append(PermissionObserved, permission="camera", state=PermissionState.ON), "camera", None
     )
-    log.append(PermissionObserved, permission="camera", state=PermissionState.OFF, device="phone")
+    before = log.append(PermissionObserved, permission="camera", state=PermissionState.OFF, device="phone")
     state = log.append(PermissionObserved, permission="camera", state=PermissionState.ON)
     assert not permission_is_on(state, "camera", None)
+    assert state.permissions == before.permissions
+
+
+def test_on_from_before_off_is_superseded_even_after_a_later_on() -> None:
+    log = Log()
+    log.append(PermissionObserved, permission="camera", state=PermissionState.OFF)
+    before = log.append(PermissionObserved, permission="camera", state=PermissionState.ON)
+    late = {"permission": "camera", "state": PermissionState.ON, "device": "phone", "occurred_at": 1_005}
+    assert log.append(PermissionObserved, **late).permissions == before.permissions
 
 
 @pytest.mark.parametrize(("clock", "is_on"), [(0, False), (1, True)])
@@ -408,8 +418,9 @@ def test_a_known_event_changes_nothing() -> None:
 
 def test_a_known_event_is_known_whatever_intake_did_to_its_clock() -> None:
     log = Log()
-    state = log.append(ConsentGiven, number=77, occurred_at=900, skew_ms=50, **NEARBY, **SEPARATELY)
-    assert log.append(ConsentGiven, number=77, occurred_at=950, skew_ms=0, **NEARBY, **SEPARATELY) is state
+    state = log.append(ConsentWithdrawn, number=77, occurred_at=900, skew_ms=50)
+    assert log.append(ConsentWithdrawn, number=77, occurred_at=950, skew_ms=0) is state
+    assert log.append(ConsentWithdrawn, number=77, occurred_at=900, skew_ms=0) is not state
 
 
 def test_a_known_event_is_known_whatever_position_intake_filled_in() -> None:

@@ -116,6 +116,19 @@ def test_the_65th_mark_widens_the_two_that_lose_least() -> None:
     assert joined.offset == MAX_MARKS + 1
 
 
+def test_a_widened_mark_is_known_only_to_who_knew_both() -> None:
+    log = Log()
+    for number in range(MAX_MARKS + 1):
+        log.append(ConsentWithdrawn, purpose="p", data=(f"d{number}",))
+    cell = {"purpose": "p", "operations": (USE,), "data": ("d0",)}
+    joined = next(mark for mark in log.state.marks if "d0" in mark.scope.data)
+    assert joined.recorded_at == 1_000 + 10 * joined.offset
+    state = log.append(ConsentGiven, **cell, **SEPARATELY, occurred_at=joined.recorded_at)
+    assert stand_in(state, Cell("p", USE, "d0")).status is Status.WITHDRAWN
+    state = log.append(ConsentGiven, **cell, **SEPARATELY, occurred_at=joined.recorded_at + 1)
+    assert stand_in(state, Cell("p", USE, "d0")).status is Status.GIVEN
+
+
 def test_marks_of_a_thousand_purposes_still_stop_each_of_them() -> None:
     log = Log()
     for number in range(1_000):

@@ -1,6 +1,6 @@
 """What every Kafka client of ours sets, because the client's own default could lose or invent an event.
 
-aiokafka alone: acks=1, not idempotent, auto commit, latest, read_uncommitted. A test reads these back from live clients.
+aiokafka alone: acks=1, not idempotent, auto commit, latest, read_uncommitted. Tests read ours back from live clients.
 """
 
 from typing import Any, Final

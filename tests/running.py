@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from consentry.codec import decode_row, encode_event, encode_policy_event, encode_row
+from consentry.codec import decode_row, encode_event, encode_row
 from consentry.events import (
     Actor,
     AnySubjectEvent,
@@ -24,7 +24,6 @@ from consentry.events import (
     ConsentWithdrawn,
     Genesis,
     PermissionObserved,
-    PolicyRevised,
     PreferenceSet,
 )
 from consentry.folding import RawRecord, fold_record
@@ -210,28 +209,6 @@ async def append_raw(settings: Settings, partition: int, key: bytes | None, valu
     await producer.start()
     try:
         await producer.send_and_wait(settings.topic("consent-events"), value, key=key, partition=partition)
-    finally:
-        await producer.stop()
-
-
-async def publish_a_policy_event(settings: Settings) -> None:
-    """A first revision that a worker's intake waits for; its content does not matter to the fold."""
-    event = PolicyRevised(
-        event_id=uuid.uuid4(),
-        policy="newsfeed-app",
-        occurred_at=time.time_ns() // 1_000_000,
-        version=1,
-        effective_at=0,
-        document=(POLICIES / "reference-v1.yaml").read_text(),
-        text="",
-        text_hash="",
-    )
-    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap_servers, **PRODUCER_DEFAULTS)
-    await producer.start()
-    try:
-        await producer.send_and_wait(
-            settings.topic("policy-revisions"), encode_policy_event(event), key=event.policy.encode(), partition=0
-        )
     finally:
         await producer.stop()
 

@@ -115,7 +115,7 @@ def read(schema: Schema, value: bytes) -> dict[str, Any]:
 
 
 def record_hash(offset: int, timestamp: int, key: bytes | None, value: bytes | None) -> bytes:
-    """SHA-256 of what makes a record of the log itself: offset, broker's time (ms), key, value; each with its length."""
+    """SHA-256 of what makes a record of the log: offset, broker's time (ms), key and value, each with its length."""
     digest = hashlib.sha256(struct.pack(">qq", offset, timestamp))
     for part in (key, value):
         digest.update(struct.pack(">i", -1 if part is None else len(part)))

@@ -142,9 +142,7 @@ def _texts_of_opt_outs(opt_outs: tuple[OptOut, ...]) -> list[str]:
 
 
 def _pack_permission(seen: Permission) -> bytes:
-    return _PERMISSION.pack(
-        seen.event_id, _PERMISSION_CODE[seen.state], seen.recorded_at, seen.offset, seen.off_at
-    )
+    return _PERMISSION.pack(seen.event_id, _PERMISSION_CODE[seen.state], seen.recorded_at, seen.offset, seen.off_at)
 
 
 def decode_row(value: bytes | None) -> SubjectState:

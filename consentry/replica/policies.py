@@ -52,6 +52,9 @@ class PolicyFollower:
         except KafkaError as fault:
             await self.stop()
             raise Unavailable(f"{self._tp.topic} cannot be read: {fault!r}") from fault
+        except ConsentryError:
+            await self.stop()
+            raise
         self._task = asyncio.create_task(self._follow(), name="policies")
 
     async def stop(self) -> None:

@@ -102,7 +102,7 @@ async def test_a_log_whose_first_records_are_gone_is_not_replayed(kafka: str, to
 async def test_the_policies_are_read_from_their_records(kafka: str, topic_prefix: str) -> None:
     settings = settings_for(kafka, topic_prefix)
     await make_topics(settings)
-    await publish_policy(settings)
+    publish_policy(settings)
     records = await read_policy_records(settings)
     assert [recorded.position.offset for recorded in records] == [1]
     assert policies_known(records).version(1) is not None

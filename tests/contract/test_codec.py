@@ -156,6 +156,26 @@ def test_a_term_that_we_do_not_know_is_undecodable(field: str, strange: object) 
         decode_event(write("ConsentGiven", {**datum, field: strange}))
 
 
+@pytest.mark.parametrize("group", ["acts", "marks", "opt_outs", "lifted_opt_outs", "permissions"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda packed, texts: (packed, [*texts, "one too many"]),
+        lambda packed, texts: (packed, texts[:-1]),
+        lambda packed, texts: (packed[:-1], texts),
+        lambda packed, texts: (packed[:16] + b"\xff" + packed[17:], texts),
+    ],
+    ids=["a text too many", "a text too few", "half a record", "a term of no table"],
+)
+def test_a_row_whose_columns_do_not_fit_each_other_is_undecodable(group: str, spoil: Any) -> None:
+    whole = bytes_of(SubjectState)
+    datum = read(schema_of(whole), whole)
+    column = f"{group.removesuffix('s')}_texts"
+    datum[group], datum[column] = spoil(datum[group], datum[column])
+    with pytest.raises(UndecodableRecord, match="SubjectState"):
+        decode_row(write("SubjectState", datum))
+
+
 @settings(max_examples=500)
 @given(st.binary(max_size=300))
 def test_random_bytes_are_undecodable_and_nothing_else_is_raised(value: bytes) -> None:

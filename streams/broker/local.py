@@ -192,9 +192,7 @@ def run_broker(
     former = {name: signal.signal(name, lambda *_: ended.set()) for name in (signal.SIGINT, signal.SIGTERM)}
     try:
         data_dir = Path(settings.data_dir) if settings.data_dir else None
-        with LocalKafka.start(
-            brokers=brokers, data_dir=data_dir, port=port, on_progress=on_progress
-        ) as kafka:
+        with LocalKafka.start(brokers=brokers, data_dir=data_dir, port=port, on_progress=on_progress) as kafka:
             on_ready(kafka.bootstrap)
             kafka.wait(ended)
             on_progress("stopping")

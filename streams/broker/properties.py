@@ -15,9 +15,7 @@ class NodePorts:
     controller: int
 
 
-def server_properties(
-    index: int, ports: tuple[NodePorts, ...], log_dir: PurePath, overrides: Mapping[str, str]
-) -> str:
+def server_properties(index: int, ports: tuple[NodePorts, ...], log_dir: PurePath, overrides: Mapping[str, str]) -> str:
     """The text for node `index` (from 0) of len(ports) nodes, each broker and controller at once."""
     own, count = ports[index], len(ports)
     voters = ",".join(f"{number}@{HOST}:{port.controller}" for number, port in enumerate(ports, start=1))

@@ -31,9 +31,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, lambda *_: child.terminate())
     parent = os.getppid()
     # No thread exists yet, so a function between fork and exec is safe.
-    child = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=sys.stderr, preexec_fn=_end_with_watchdog()
-    )
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr, preexec_fn=_end_with_watchdog())
     sys.stdout.write(f"{child.pid}\n")
     sys.stdout.flush()
     end = Ending(child, grace_s, directory)

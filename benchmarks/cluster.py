@@ -22,7 +22,7 @@ from streams.topics import create_topics
 LOG, STATE = "consent-events", "consent-state"
 BATCH_BYTES = 512 * 1024
 BATCHES_UNDER_WAY = 32
-POLL_S = 0.1
+POLL_S = 0.05
 TAIL_OFFSETS = 400
 ADMIN_TIMEOUT_S = 30.0
 

@@ -1,7 +1,8 @@
 """The peer: Quix Streams, decoding the same records and folding them with the same function.
 
 Its state is RocksDB with a changelog topic, its settings are its own defaults (commit every 5 s, at least once) unless
-the second argument says `exactly-once`. A row is kept as the same bytes that Consentry's worker writes.
+an argument says `exactly-once`. A row is kept as the same bytes that Consentry's worker writes. It is told how many
+events there are and commits after the last of them: else it would be charged with waiting for its next commit.
 """
 
 import sys
@@ -53,7 +54,7 @@ def has_key(_value: bytes, key: bytes | None, _timestamp: int, _headers: Any) ->
     return key is not None
 
 
-def run(settings: Settings, group: str, guarantee: Any, state_dir: str, identity: Genesis) -> None:
+def run(settings: Settings, group: str, guarantee: Any, state_dir: str, identity: Genesis, events: int) -> None:
     app = Application(
         broker_address=settings.bootstrap_servers,
         consumer_group=group,
@@ -66,12 +67,12 @@ def run(settings: Settings, group: str, guarantee: Any, state_dir: str, identity
     stream = app.dataframe(topic)
     stream = stream.filter(has_key, metadata=True)
     stream.update(Fold(topic.name, identity), stateful=True, metadata=True)
-    app.run()
+    app.run(count=events, collect=False)
 
 
 if __name__ == "__main__":
     end_with_parent()
-    group, guarantee, state_dir, log_id, epoch = sys.argv[1:]
+    group, guarantee, state_dir, log_id, epoch, events = sys.argv[1:]
     settings = load_settings()
     run(
         settings,
@@ -79,4 +80,5 @@ if __name__ == "__main__":
         guarantee,
         state_dir,
         Genesis(log_id=UUID(log_id), epoch=int(epoch), partitions=settings.partitions, subject_ids=SubjectIds.PLAIN),
+        int(events),
     )

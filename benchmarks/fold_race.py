@@ -95,7 +95,8 @@ class Race:
     async def quix(self, guarantee: str, keep: Callable[[dict[bytes, bytes]], None] | None = None) -> Run:
         group = f"{self._settings.topic_prefix}quix-{self._number}-{guarantee}"
         with _directory() as state_dir:
-            arguments = (group, guarantee, state_dir, str(self._identity.log_id), str(self._identity.epoch))
+            identity = (str(self._identity.log_id), str(self._identity.epoch))
+            arguments = (group, guarantee, state_dir, *identity, str(self._events))
             with Child(self._settings, "benchmarks.fold_quix", *arguments) as child:
                 began = (await child.wait_for("began", START_TIMEOUT_S)).at
                 before = child.processor_seconds()

@@ -9,7 +9,7 @@ import socket
 import tempfile
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -270,6 +270,13 @@ def refuse_if_in_use(directories: list[Path]) -> None:
                 ) from fault
 
 
+def new_cluster_id(draw: Callable[[], uuid.UUID] = uuid.uuid4) -> str:
+    """An id as Kafka makes them: 16 bytes in base64url. One that begins with "-" its tools would take for a flag."""
+    while (text := base64.urlsafe_b64encode(draw().bytes).decode("ascii").rstrip("=")).startswith("-"):
+        pass
+    return text
+
+
 def cluster_id_of(root: Path, brokers: int) -> str:
     """The id of the cluster whose data lies in `root`, or a new one.
 
@@ -277,7 +284,7 @@ def cluster_id_of(root: Path, brokers: int) -> str:
     """
     found = sorted(root.glob("broker-*/data/meta.properties"))
     if not found:
-        return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
+        return new_cluster_id()
     # Counted are the directories, made at once, and not the formatted ones: a start may have been cut short.
     made_for = sum(1 for _ in root.glob("broker-*"))
     if made_for != brokers:

@@ -45,6 +45,15 @@ class Java:
         return [str(self.executable), *self.options, *logging, "-cp", jars, main_class, *arguments]
 
 
+def excerpt_of(lines: list[str]) -> str:
+    """The first fault and what follows it, and the end; without a fault the end alone."""
+    first = next((number for number, line in enumerate(lines) if FAULT.search(line)), None)
+    if first is None:
+        return "\n".join(lines[-(FAULT_LINES + LAST_LINES) :])
+    last = max(first + FAULT_LINES, len(lines) - LAST_LINES)
+    return "\n".join([*lines[first : first + FAULT_LINES], *["..."][: last < len(lines)], *lines[last:]])
+
+
 class Node:
     """A broker (and controller) process: format, start, stop, kill, pause. Not thread-safe."""
 
@@ -142,10 +151,7 @@ class Node:
 
     def log_excerpt(self) -> str:
         """Of what it printed since it was started: the first fault, which may lie far up, and the end."""
-        lines = self._log_since_start().decode("utf-8", errors="replace").splitlines()
-        first = next((number for number, line in enumerate(lines) if FAULT.search(line)), len(lines))
-        last = max(first + FAULT_LINES, len(lines) - LAST_LINES)
-        return "\n".join([*lines[first : first + FAULT_LINES], *["..."][: last < len(lines)], *lines[last:]])
+        return excerpt_of(self._log_since_start().decode("utf-8", errors="replace").splitlines())
 
     def _log_since_start(self) -> bytes:
         with self.log_path.open("rb") as log:

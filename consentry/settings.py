@@ -25,7 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Kafka
     bootstrap_servers: str = ""
-    """host:port[,host:port]; empty: Docker where an engine answers, else a local broker of our own"""
+    """host:port[,host:port] of Kafka; `consentry broker` starts one, and the demo its own where this is empty"""
     topic_prefix: str = ""
     """several controllers on one cluster: before each topic, group and transactional id"""
     partitions: int = 12
@@ -59,7 +59,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bearer_token: Secret = Secret("")
     """what those commands show to it; made by `consentry token create`"""
     token_file: str = ""
-    """hashed bearer tokens with their roles; without it only the demo serves, on loopback"""
+    """hashed bearer tokens with their roles; without it no query node serves"""
     acknowledge_timeout_ms: int = 10_000
     """how long Kafka may take to answer or to acknowledge a write"""
     visible_timeout_ms: int = 2_000

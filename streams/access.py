@@ -5,7 +5,6 @@ changes; one that cannot be read lets nobody in.
 """
 
 import hashlib
-import ipaddress
 import logging
 import os
 import re
@@ -100,23 +99,6 @@ class TokenFile:
             log.error("access.nobody_is_let_in", extra={"error": str(fault)})
 
 
-class OpenAccess:
-    """Everybody is the same caller with every role: for the demo, on loopback alone."""
-
-    def __init__(self, settings: Settings) -> None:
-        """Raises ConsentryError unless the node listens on loopback."""
-        if not _is_loopback(settings.http_host):
-            raise ConsentryError(
-                f"without tokens nothing is served on {settings.http_host}",
-                where="http_host",
-                remedy="listen on 127.0.0.1, or set CONSENTRY_TOKEN_FILE",
-            )
-        self._caller = Caller("demo", frozenset(CallerRole))
-
-    def caller_of(self, token: str | None) -> Caller | None:  # noqa: ARG002  (whoever it is)
-        return self._caller
-
-
 def load_access(settings: Settings) -> Access:
     """Access by CONSENTRY_TOKEN_FILE. Raises ConsentryError where there is none, or it is not valid."""
     if not settings.token_file:
@@ -205,12 +187,3 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

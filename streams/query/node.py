@@ -32,8 +32,8 @@ def say_on_stderr(url: str) -> None:
 def run_query_node(settings: Settings, *, access: Access | None = None, on_listening: Announce = say_on_stderr) -> int:
     """Serve until SIGTERM or SIGINT; 0 then. `http_port` 0 is a free port; `on_listening` gets the URL.
 
-    Without `access` it is read from `token_file`. Raises ConsentryError: no token file, a port in use, a wrong
-    topic, a log that is not trusted, a Kafka that cannot be reached.
+    Without `access` it is read from `token_file`; without that either, nothing is served. Raises ConsentryError: no
+    token file, a port in use, a wrong topic, a log that is not trusted, a Kafka that cannot be reached.
     """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(settings, access or load_access(settings), on_listening))

@@ -9,7 +9,7 @@ import pytest
 from consentry.errors import ConsentryError
 from consentry.intake import Caller, CallerRole
 from consentry.settings import Settings
-from streams.access import OpenAccess, TokenFile, add_token, hash_of, load_access, new_token
+from streams.access import TokenFile, add_token, hash_of, load_access, new_token
 
 PRODUCER = (CallerRole.PRODUCER,)
 
@@ -129,19 +129,6 @@ def test_no_token_file_means_that_nothing_is_served(path: Path) -> None:
         load_access(Settings())
     with pytest.raises(ConsentryError, match="cannot be read"):
         load_access(Settings(token_file=str(path)))
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.1.2.3"])
-def test_the_demo_is_open_on_loopback(host: str) -> None:
-    caller = OpenAccess(Settings(http_host=host)).caller_of(None)
-    assert caller is not None
-    assert caller.roles == frozenset(CallerRole)
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.1", "::", "example.com", ""])
-def test_the_demo_is_open_nowhere_else(host: str) -> None:
-    with pytest.raises(ConsentryError):
-        OpenAccess(Settings(http_host=host))
 
 
 def test_a_token_is_not_made_for_what_no_caller_can_be(path: Path) -> None:

@@ -17,6 +17,7 @@ def configure_logging(level: str) -> None:
             foreign_pre_chain=[
                 structlog.stdlib.add_log_level,
                 structlog.stdlib.ExtraAdder(),
+                _without_colours,
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 structlog.processors.format_exc_info,
             ],
@@ -28,6 +29,12 @@ def configure_logging(level: str) -> None:
     root.setLevel(level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+def _without_colours(_logger: object, _method: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Without uvicorn's second copy of its message, which holds codes for terminals."""
+    entry.pop("color_message", None)
+    return entry
 
 
 def _renderer() -> structlog.typing.Processor:

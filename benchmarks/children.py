@@ -75,7 +75,7 @@ class Child:
 
     def __init__(self, settings: Settings, *command: str) -> None:
         self._name = command[0]
-        self._log = tempfile.NamedTemporaryFile(prefix="consentry-bench-", suffix=".log")  # noqa: SIM115
+        self._log = tempfile.NamedTemporaryFile(prefix="consentry-bench-", suffix=".log")  # noqa: SIM115  (open as long as the child)
         self._process = subprocess.Popen(
             [sys.executable, "-m", *command],
             env=environment(settings),

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from confluent_kafka.admin import AdminClient  # type: ignore[import-untyped]
+from confluent_kafka.admin import AdminClient  # type: ignore[import-untyped]  # it has no types
 
 from consentry.codec import decode_state_record, encode_event
 from consentry.events import AnySubjectEvent, Genesis

@@ -101,7 +101,7 @@ def create_environment() -> None:
         return
     say(f"[1/3] creating .venv with Python {version} ({sys.executable})")
     try:
-        import ensurepip  # noqa: F401
+        import ensurepip  # noqa: F401  (only whether it is there)
     except ImportError:
         raise SetupError(
             f"{sys.executable} cannot make environments: it has no ensurepip.\n"

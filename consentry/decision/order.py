@@ -179,7 +179,7 @@ def _steps_9_to_11(case: Case, datum: str) -> Finding:
     if datum in line.without_consent:
         veto = _veto(case, freshness.necessity_ms, released=line.protects_minors)
         if veto is None:
-            return Finding(9, Reason.NECESSARY, True, line.clause, Basis.NECESSITY)  # noqa: FBT003
+            return Finding(9, Reason.NECESSARY, True, line.clause, Basis.NECESSITY)  # noqa: FBT003  (keywords: slower)
         vetoed = Finding(9, veto)
     standing = _standing(case, datum)
     if standing.reason is not _CONSENT:
@@ -189,7 +189,7 @@ def _steps_9_to_11(case: Case, datum: str) -> Finding:
         return Finding(
             11,
             _CONSENT,
-            True,  # noqa: FBT003
+            True,  # noqa: FBT003  (keywords cost time, for each datum of each check)
             line.clause,
             _CONSENT_BASIS,
             standing.status,
@@ -285,6 +285,7 @@ def _answer(
         expires_at=expires_at,
         obligations=() if leading.allow else OBLIGATIONS_OF.get(leading.reason, ()),
         prompt=prompt,
+        # without `strict`, which costs time: there is a finding for each datum
         results=tuple([_result(datum, finding, terms) for datum, finding in zip(request.data, findings)]),  # noqa: B905
     )
 

@@ -61,7 +61,7 @@ class _PlainLoader(yaml.SafeLoader):
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # its stubs leave it out
         if isinstance(event, yaml.AliasEvent):
             raise InvalidPolicy(
                 "anchors and aliases are not taken", where=_line(event.start_mark), remedy="write the value out"

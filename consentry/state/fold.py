@@ -225,7 +225,7 @@ def fold_or_quarantine(
         return fold(state, recorded), None
     except MemoryError:
         raise  # says nothing of the record: another process would fold it
-    except Exception as fault:
+    except Exception as fault:  # whatever it is: the subject is denied, and the partition goes on
         position = recorded.position
         source = f"{topic}-{position.partition}@{position.offset}"
         return quarantine(state, position, source), f"{type(fault).__name__}: {fault}"

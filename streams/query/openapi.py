@@ -31,7 +31,7 @@ Document = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 # What no caller may send is no body either.
-_SENDABLE: Any = Union[tuple(kind for kind in get_args(AnySubjectEvent) if kind in MAY_SEND)]  # noqa: UP007
+_SENDABLE: Any = Union[tuple(kind for kind in get_args(AnySubjectEvent) if kind in MAY_SEND)]  # noqa: UP007  (`|` takes no tuple)
 _TYPES = (
     EvaluationRequest,
     EvaluationAnswer,

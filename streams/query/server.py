@@ -30,7 +30,7 @@ class Protocol(HttpToolsProtocol):
     _look: TimerHandle | None = None
     _seen: RequestResponseCycle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._look_later()
 

@@ -145,7 +145,7 @@ async def write_geneses(settings: Settings, genesis: Genesis, partitions: Iterab
             await producer.stop()
 
 
-class _Turn(ConsumerRebalanceListener):  # type: ignore[misc]
+class _Turn(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
     """A member's turn: from when the partition is given to it until it says that it is done."""
 
     def __init__(self) -> None:

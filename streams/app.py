@@ -17,6 +17,7 @@ from consentry.events import Genesis
 from consentry.replica.policies import PolicyFollower
 from consentry.settings import Settings, load_settings
 from streams.append import LogWriter
+from streams.heartbeats import Heartbeats
 from streams.intake_agent import IntakeDoor
 from streams.logs import configure_logging
 from streams.ownership import Ownership
@@ -126,7 +127,7 @@ class ConsentApp(faust.App):
 
     async def _beat(self) -> None:
         try:
-            await self.positions.beat()
+            await Heartbeats(self.settings, self.positions).run()
         except asyncio.CancelledError:
             raise
         except Exception as fault:  # of any kind: without heartbeats the worker is of no use
@@ -155,7 +156,6 @@ def create_app(settings: Settings, reached: Reached = nothing) -> ConsentApp:
     topics = [settings.topic("consent-events")]
     topics += [settings.topic(f"consent-intake.{producer}") for producer in intake_producers(settings)]
 
-    @app.agent(app.topic(*topics, schema=RawSchema()), name="consentry")
     async def hand_over(stream: Any) -> None:
         async for event in stream.noack().events():
 
@@ -164,6 +164,9 @@ def create_app(settings: Settings, reached: Reached = nothing) -> ConsentApp:
 
             tp = TP(event.message.topic, event.message.partition)
             await app.positions.put(tp, Batch(event.value, ack))
+
+    for topic in topics:  # an agent for each, so that one producer's full inbox holds up no other, and not the folding
+        app.agent(app.topic(topic, schema=RawSchema()), name=topic)(hand_over)
 
     async def taken(*_: Any, **__: Any) -> None:
         await app.take_assignment()

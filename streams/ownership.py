@@ -2,19 +2,15 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from consentry.events import Genesis
-from consentry.kafka_defaults import CONSUMER_DEFAULTS
 from consentry.settings import Settings
-from streams.processors import Batch, EndSeen, IntakeOwner, PartitionOwner, Reached
+from streams.processors import Batch, IntakeOwner, PartitionOwner, Reached
 from streams.tables import ConsentTable
 from streams.writer import PartitionWriter
 
@@ -48,6 +44,7 @@ class Ownership:
         self._writers: dict[int, PartitionWriter] = {}
         self._owners: dict[int, PartitionOwner] = {}
         self._held: dict[int, PartitionOwner] = {}
+        self._rebalances = 0
         self._intakes: dict[TP, IntakeOwner] = {}
         self._tasks: dict[TP, asyncio.Task[None]] = {}
 
@@ -63,34 +60,45 @@ class Ownership:
     def durable_next(self, tp: TP) -> int | None:
         return self.offset_next(tp)
 
+    def sought(self, tp: TP, offset: int) -> None:
+        intake = self._intakes.get(tp)
+        if intake is not None:
+            intake.sought(offset)
+
     # records, from the agents
 
     async def put(self, tp: TP, batch: Batch) -> None:
         """Hand a batch to its partition's task; one of a partition that went elsewhere is dropped, and not acked."""
         owner = self._owners.get(tp.partition) if tp.topic == self._events else self._intakes.get(tp)
         if owner is not None:
-            await owner.put(batch)
+            await owner.inbox.put(batch)
 
     # assignment
 
     async def hold(self) -> None:
         """A rebalance begins: write nothing until it is known what stays ours. A new owner would fence us for it."""
-        owners = {partition: owner for partition, owner in self._owners.items() if partition not in self._held}
-        self._held |= owners
-        await asyncio.gather(*(owner.hold() for owner in owners.values()))
+        self._rebalances += 1
+        await asyncio.gather(*(self._hold(owner) for owner in list(self._owners.values())))
+
+    async def _hold(self, owner: PartitionOwner) -> None:
+        if owner.partition not in self._held:
+            self._held[owner.partition] = owner
+            await owner.hold()
 
     async def assign(self, assigned: set[TP]) -> None:
         """After a rebalance, before the streams go on. Raises Unavailable, UntrustedLog, KafkaError."""
+        rebalance = self._rebalances
         await self._stop_intakes()
         owned = {tp.partition for tp in assigned if tp.topic == self._events}
         for partition in sorted(set(self._owners) - owned):
             await self._give_up(partition)
-        for partition in list(self._held):
-            self._held.pop(partition).go_on()
         await self._take_over(owned - set(self._owners))
         for tp in assigned:
             if tp.topic != self._events:
                 self._start_intake(tp)
+        if rebalance == self._rebalances:  # else another has begun meanwhile, and its end lets them go on
+            for partition in list(self._held):
+                self._held.pop(partition).go_on()
         log.info("worker.assigned", extra={"partitions": sorted(owned), "intake_partitions": len(self._intakes)})
 
     async def _take_over(self, partitions: set[int]) -> None:
@@ -110,11 +118,14 @@ class Ownership:
                 reached=self._reached,
             )
             self._owners[partition] = owner
+            await self._hold(owner)
             self._spawn(tp, owner.run())
 
     async def _give_up(self, partition: int) -> None:
+        owner = self._owners.pop(partition, None)
+        if owner is not None:
+            owner.inbox.close()
         await self._cancel(TP(self._events, partition))
-        self._owners.pop(partition, None)
         self._held.pop(partition, None)
         self.table.drop(partition)
         writer = self._writers.pop(partition, None)
@@ -132,8 +143,8 @@ class Ownership:
     async def _stop_intakes(self) -> None:
         """What they had appended and not declared durable is appended again: a repeated event is known by its id."""
         for tp in list(self._intakes):
+            self._intakes.pop(tp).inbox.close()
             await self._cancel(tp)
-            del self._intakes[tp]
 
     async def stop(self) -> None:
         await self._stop_intakes()
@@ -155,29 +166,10 @@ class Ownership:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    # heartbeats
+    # what the heartbeats ask about
 
-    async def beat(self) -> None:
-        """Ask again and again where the owned partitions end: rows folded up to there were complete when we asked."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap_servers, **CONSUMER_DEFAULTS)
-        await consumer.start()
-        policies = TopicPartition(self._settings.topic("policy-revisions"), 0)
-        try:
-            while True:
-                await asyncio.sleep(self._settings.heartbeat_interval_ms / 1000)
-                owners: dict[TP, PartitionOwner | IntakeOwner] = {
-                    TP(self._events, partition): owner for partition, owner in self._owners.items()
-                }
-                owners |= self._intakes
-                tps = [TopicPartition(tp.topic, tp.partition) for tp in owners]
-                at = time.time_ns() // 1_000_000  # before the question, so that the answer holds for it
-                try:
-                    ends = await consumer.end_offsets([*tps, policies]) if tps else {}
-                except KafkaError as fault:
-                    log.warning("heartbeat.failed", extra={"error": repr(fault)})
-                    continue
-                for tp, owner in owners.items():
-                    policy_offset = ends[policies] - 1 if (tp.topic, tp.partition) == (self._events, 0) else None
-                    owner.saw_end(EndSeen(at, ends[TopicPartition(tp.topic, tp.partition)], policy_offset))
-        finally:
-            await consumer.stop()
+    def owners(self) -> dict[int, PartitionOwner]:
+        return dict(self._owners)
+
+    def intakes(self) -> dict[TP, IntakeOwner]:
+        return dict(self._intakes)

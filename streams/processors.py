@@ -17,6 +17,7 @@ from consentry.codec import decode_row, encode_quarantined, encode_row, encode_w
 from consentry.errors import UntrustedLog
 from consentry.events import Genesis, QuarantinedRecord
 from consentry.folding import RawRecord, fold_record
+from consentry.replica.freshness import monotonic_ms
 from consentry.replica.rows import WATERMARK_KEY, PartitionRows
 from consentry.settings import Settings
 from consentry.state.row import SubjectState, Watermark
@@ -58,12 +59,79 @@ class Batch(msgspec.Struct, frozen=True):
     ack: Callable[[], Awaitable[object]]
 
 
-class EndSeen(msgspec.Struct, frozen=True):
-    """Where a partition, and policy-revisions, ended at a time (ms, the owner's clock)."""
+class EndSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a partition, and policy-revisions, ended, and what had been known before they were asked."""
 
-    at: int
+    asked_at: int | None
+    """the broker's time, which had been reached by then (BrokerTime); None: not known"""
+    known_next: int
+    """the first offset that was not in the rows by then"""
     offset_next: int
     policy_offset_last: int | None
+
+
+class BrokerTime:
+    """What time it is at the broker, at the least: its word at the last write, and what has passed since.
+
+    No wall clock of this machine is asked: a wrong one must not make rows look fresher than they are.
+    """
+
+    def __init__(self) -> None:
+        self._reached: int | None = None
+        self._at = 0
+
+    def heard(self, appended_at: int) -> None:
+        """A write was acknowledged with this time."""
+        self._reached, self._at = appended_at, monotonic_ms()
+
+    def now(self) -> int | None:
+        """ms since the epoch; None before the first write."""
+        return None if self._reached is None else self._reached + monotonic_ms() - self._at
+
+
+class Inbox:
+    """Batches that wait for a partition's task, and the heartbeat's nudge. Bounded; once closed it takes in nothing.
+
+    Whoever waits for room in it is let go when it is closed: the agent serves other partitions too.
+    """
+
+    def __init__(self) -> None:
+        self._batches: deque[Batch] = deque()
+        self._nudged = False
+        self._closed = False
+        self._ready = asyncio.Event()
+        self._room = asyncio.Event()
+
+    async def put(self, batch: Batch) -> None:
+        while len(self._batches) >= QUEUED_BATCHES and not self._closed:
+            self._room.clear()
+            await self._room.wait()
+        if not self._closed:
+            self._batches.append(batch)
+            self._ready.set()
+
+    def nudge(self) -> None:
+        self._nudged = True
+        self._ready.set()
+
+    async def take(self, records_wanted: int) -> list[Batch]:
+        """What waits, up to so many records and at least one batch; empty after a nudge alone."""
+        while not self._batches and not self._nudged:
+            self._ready.clear()
+            await self._ready.wait()
+        self._nudged = False
+        taken: list[Batch] = []
+        count = 0
+        while self._batches and count < records_wanted:
+            taken.append(self._batches.popleft())
+            count += len(taken[-1].records)
+        self._room.set()
+        return taken
+
+    def close(self) -> None:
+        self._closed = True
+        self._batches.clear()
+        self._room.set()
 
 
 class Stall:
@@ -102,7 +170,8 @@ class PartitionOwner:
         self._writer = writer
         self._stall = Stall(read_again)
         self._reached = reached
-        self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(QUEUED_BATCHES)
+        self._time = BrokerTime()
+        self.inbox = Inbox()
         self._ends: deque[EndSeen] = deque(maxlen=PROOFS_HELD)
         self._truncated = 0
         self._gap_since: float | None = None
@@ -116,24 +185,24 @@ class PartitionOwner:
         watermark = self._rows.watermark
         return 0 if watermark is None else watermark.position.offset + 1
 
-    async def put(self, batch: Batch) -> None:
-        await self._queue.put(batch)
+    def broker_time(self) -> int | None:
+        """To be read before the end is asked for: see EndSeen."""
+        return self._time.now()
 
     def saw_end(self, end: EndSeen) -> None:
         """The heartbeat's question has been answered. Raises UntrustedLog when the log became shorter."""
-        if end.offset_next < self.offset_next:
+        if end.offset_next < end.known_next:
             self._truncated += 1
             if self._truncated > 1:
                 raise UntrustedLog(
-                    f"the log ends at {end.offset_next}, and {self.offset_next} records had been folded",
+                    f"the log ends at {end.offset_next}, and {end.known_next} records had been folded",
                     where=f"consent-events-{self.partition}",
                     remedy="it was truncated or recreated: restore it, or migrate to a new epoch",
                 )
             return
         self._truncated = 0
         self._ends.append(end)
-        if not self._queue.full():
-            self._queue.put_nowait(None)
+        self.inbox.nudge()
 
     async def hold(self) -> None:
         """Write nothing more until `go_on`; returns when what is being written is committed."""
@@ -145,7 +214,7 @@ class PartitionOwner:
     async def run(self) -> None:
         """Until cancelled. Whatever it raises must end the process."""
         while True:
-            batches = await self._waiting()
+            batches = await self.inbox.take(self._settings.batch_records)
             records = self._contiguous(batches)
             if records is None:
                 self._check_patience()
@@ -159,18 +228,6 @@ class PartitionOwner:
                 self._stall.moved()
             elif not batches:
                 await self._stall.read_again_if_due()
-
-    async def _waiting(self) -> list[Batch]:
-        """All that waits, at least one item: a batch, or the heartbeat's nudge."""
-        first = await self._queue.get()
-        batches = [first] if first is not None else []
-        count = len(first.records) if first is not None else 0
-        while count < self._settings.batch_records and not self._queue.empty():
-            item = self._queue.get_nowait()
-            if item is not None:
-                batches.append(item)
-                count += len(item.records)
-        return batches
 
     def _contiguous(self, batches: list[Batch]) -> list[Any] | None:
         """The records not yet folded, in order; None where one is missing: what follows it must not be folded."""
@@ -237,10 +294,11 @@ class PartitionOwner:
             proven = self._ends.popleft()
         if last is None and (proven is None or held is None):
             return None
-        complete_at = proven.at if proven is not None else held.complete_at if held is not None else 0
-        if held is not None and held.complete_at > complete_at:
-            complete_at = held.complete_at
-        policy_offset = proven.policy_offset_last if proven is not None else held.policy_offset if held else None
+        complete_at = held.complete_at if held is not None else 0
+        policy_offset = held.policy_offset if held is not None else None
+        if proven is not None and proven.asked_at is not None:
+            complete_at = max(complete_at, proven.asked_at)
+            policy_offset = proven.policy_offset_last
         if last is None:
             assert held is not None
             return msgspec.structs.replace(held, complete_at=complete_at, policy_offset=policy_offset)
@@ -269,7 +327,8 @@ class PartitionOwner:
             )
             for record in quarantined
         )
-        await self._writer.write(outgoing)
+        appended_at = await self._writer.write(outgoing)
+        self._time.heard(appended_at)
         self._reached(Stage.WRITTEN)
         self._reached(Stage.BEFORE_COMMIT)
         await self._writer.commit()
@@ -294,30 +353,33 @@ class IntakeOwner:
         reached: Reached = nothing,
     ) -> None:
         self.durable_next: int | None = None
+        self.inbox = Inbox()
         self._handle = handle
         self._reached = reached
         self._stall = Stall(read_again)
-        self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(QUEUED_BATCHES)
+        self._reads_from = 0
 
-    async def put(self, batch: Batch) -> None:
-        await self._queue.put(batch)
+    def sought(self, offset: int) -> None:
+        """The topic is read on from there."""
+        self._reads_from = offset
 
-    def saw_end(self, end: EndSeen) -> None:
-        """The topic ended there at that time."""
-        if self.durable_next is not None and end.offset_next <= self.durable_next:
+    def saw_end(self, offset_next: int) -> None:
+        """The topic ended there."""
+        if offset_next <= max(self._reads_from, self.durable_next or 0):
             self._stall.moved()
-        elif end.offset_next > 0 and self._queue.empty():
-            self._queue.put_nowait(None)
+        else:
+            self.inbox.nudge()
 
     async def run(self) -> None:
         """Until cancelled. Whatever it raises must end the process."""
         while True:
-            batch = await self._queue.get()
-            if batch is None:
+            batches = await self.inbox.take(1)
+            if not batches:
                 await self._stall.read_again_if_due()
-                continue
-            await self._handle(batch.records)
-            self._reached(Stage.TAKEN_IN)
-            self.durable_next = batch.records[-1].offset + 1
-            self._stall.moved()
-            await batch.ack()
+            for batch in batches:
+                await self._handle(batch.records)
+                self._reached(Stage.TAKEN_IN)
+                # what is read again may lie before what is durable already
+                self.durable_next = max(self.durable_next or 0, batch.records[-1].offset + 1)
+                self._stall.moved()
+                await batch.ack()

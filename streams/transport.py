@@ -25,14 +25,36 @@ class Positions(Protocol):
     def offset_next(self, tp: TP) -> int | None:
         """The next offset to read of a partition, or None where the group's own offsets say it."""
 
+    def sought(self, tp: TP, offset: int) -> None:
+        """The partition is read on from there."""
+
     def durable_next(self, tp: TP) -> int | None:
         """The offset after the last record whose effects are durable; None: nothing to commit."""
+
+
+class NothingRead(dict[TP, int | None]):
+    """Faust drops records below the last that it handed on. We seek back, and know ourselves what we have had."""
+
+    def __getitem__(self, tp: TP) -> None:
+        return None
+
+    def __setitem__(self, tp: TP, offset: int | None) -> None:
+        """Forgotten."""
+
+    def update(self, *_: Any, **__: Any) -> None:
+        """Forgotten."""
 
 
 class Consumer(driver.Consumer):
     """Faust's consumer with batches, and positions from `app.positions`."""
 
     logger = driver.logger
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._overtaken: set[TP] = set()
+        """partitions whose fetched records were dropped, and that have not been sought again since"""
+        self._read_offset = NothingRead()
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         # Read before the fetch: a message of another generation is skipped downstream, and must be, since it may have
@@ -42,20 +64,24 @@ class Consumer(driver.Consumer):
         if records is None or self.should_stop:
             return
         for tp, batch in records.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                # The client's position is already past what is dropped here, and a rebalance may have sought before
-                # this fetch came back: without another seek these records would never be read.
-                await self._read_on()
-                return
-            if batch and (active is None or tp in active or tp in self._buffered_partitions):
+            if not batch:
+                continue
+            stays = self.flow_active and self.app.consumer_generation_id == generation
+            if (
+                stays
+                and tp not in self._overtaken
+                and (active is None or tp in active or tp in self._buffered_partitions)
+            ):
                 yield tp, self._batch_message(tp, list(batch), generation)
+            else:
+                # The client's position is already past what is dropped here, and a rebalance may have sought before
+                # this fetch came back: until it is sought again, nothing that follows may be handed on.
+                self._overtaken.add(tp)
+        await self._seek_overtaken()
 
-    async def _read_on(self) -> None:
-        try:
-            await self.perform_seek()
-        except (IllegalStateError, KafkaError) as fault:
-            # a partition went elsewhere meanwhile; what stays without records is noticed by its owner (Stall)
-            log.info("consumer.seek_failed", extra={"error": repr(fault)})
+    async def _seek_overtaken(self) -> None:
+        for tp in list(self._overtaken):
+            await self.seek_back(tp)
 
     def _batch_message(self, tp: TP, batch: list[Any], generation: int) -> ConsumerMessage:
         last = batch[-1]
@@ -80,18 +106,32 @@ class Consumer(driver.Consumer):
         offsets = {tp: await self._offset_next(tp) for tp in self.assignment()}
         if offsets:
             await self._thread.seek_wait(offsets)
+        self._overtaken.clear()
+        for tp, offset in offsets.items():
+            self._positions.sought(tp, offset)
         return offsets
+
+    async def seek_back(self, tp: TP) -> None:
+        """Read on from the partition's position; what was fetched beyond it and never handed over is read again.
+
+        Where that fails now, as in a rebalance or without a leader, it is tried again with the next records.
+        """
+        if tp not in self.assignment():
+            self._overtaken.discard(tp)
+            return
+        self._overtaken.add(tp)
+        try:
+            offset = await self._offset_next(tp)
+            await self._thread.seek_wait({tp: offset})
+        except (IllegalStateError, KafkaError) as fault:
+            log.info("consumer.seek_failed", extra={"error": repr(fault)})
+            return
+        self._overtaken.discard(tp)
+        self._positions.sought(tp, offset)
 
     async def _offset_next(self, tp: TP) -> int:
         offset = self._positions.offset_next(tp)
         return await committed_or_beginning(self._thread, tp) if offset is None else offset
-
-    async def seek_back(self, tp: TP) -> None:
-        """Read on from the partition's position; what was fetched beyond it and never handed over is read again."""
-        if tp not in self.assignment():
-            return
-        self._read_offset[tp] = None  # or the earlier records would be dropped as already read
-        await self._thread.seek_wait({tp: await self._offset_next(tp)})
 
     # What Faust would commit are the messages it saw acked, skipped ones among them. We commit what is durable.
 

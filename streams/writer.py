@@ -52,13 +52,17 @@ class PartitionWriter:
         """What is open is left to be aborted by the next owner, or by the broker in transaction_timeout_ms."""
         await asyncio.gather(*(producer.stop() for producer in self._producers), return_exceptions=True)
 
-    async def write(self, records: Sequence[Outgoing]) -> None:
-        """Open a transaction and write; durable once `commit` has returned. Raises KafkaError."""
+    async def write(self, records: Sequence[Outgoing]) -> int:
+        """Open a transaction and write; durable once `commit` has returned. Raises KafkaError.
+
+        The broker's time (ms) at which the last of the records was appended.
+        """
         producer = self._producers[self._turn]
         self._turn = (self._turn + 1) % TRANSACTIONAL_IDS
         await producer.begin_transaction()
         self._open = producer
-        await asyncio.gather(*await self._send(producer, records))
+        written = await asyncio.gather(*await self._send(producer, records))
+        return int(written[-1].timestamp)
 
     async def commit(self) -> None:
         """The other id is not used before this has been acknowledged. Raises KafkaError."""

@@ -1,33 +1,42 @@
-"""How old a view can be. Pure: clocks are arguments, times are ms since the epoch."""
+"""How old a view can be. Pure: clocks are arguments, times are ms since the epoch unless they say monotonic.
+
+Three clocks meet here. `complete_at` and `appended_at` are the broker's; the reader's own wall clock may be wrong or be
+set; its monotonic clock only tells how long ago something was. An age is never less than any of them proves.
+"""
+
+import time
 
 import msgspec
 
 from consentry.state.row import Watermark
 
-
-class Proof(msgspec.Struct, frozen=True):
-    """All that a partition held at `complete_at` is in the rows that this reader has."""
-
-    complete_at: int
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", None)
 
 
-def proof_of(watermark: Watermark | None, appended_at: int, *, epoch: int, log_id: bytes) -> Proof | None:
-    """What a partition's watermark proves, or None.
+def monotonic_ms() -> int:
+    """A clock that nobody sets; where there is one, it goes on while the machine sleeps."""
+    nanoseconds = time.monotonic_ns() if _SINCE_BOOT is None else time.clock_gettime_ns(_SINCE_BOOT)
+    return nanoseconds // 1_000_000
 
-    An owner whose clock is ahead cannot make its word younger than the broker's time at which it was written.
-    """
-    if watermark is None or watermark.position.epoch != epoch or watermark.log_id != log_id:
-        return None
+
+class Heard(msgspec.Struct, frozen=True):
+    """When a watermark was written (the broker's clock), and when this process took it in (both of its own)."""
+
+    appended_at: int
+    wall_at: int
+    monotonic_at: int
+
+    @property
+    def behind_ms(self) -> int:
+        """By how much this machine's clock was behind the broker's, at the least; 0: not shown to be."""
+        return max(0, self.appended_at - self.wall_at)
+
+
+def age_ms(watermark: Watermark, heard: Heard, *, now: int, monotonic_now: int) -> int | None:
+    """How old the rows can be at the most, going by all clocks; None where the watermark proves nothing."""
     if watermark.complete_at <= 0:
         return None
-    return Proof(min(watermark.complete_at, appended_at))
-
-
-def staleness_ms(proof: Proof | None, now: int) -> int | None:
-    """How old the view can be at the most; None when nothing proves it."""
-    return None if proof is None else max(0, now - proof.complete_at)
-
-
-def clock_is_behind(now: int, appended_at: int, tolerance_ms: int) -> bool:
-    """True when a record that has already been written lies in this clock's future: its ages would be too small."""
-    return appended_at - now > tolerance_ms
+    complete_at = min(watermark.complete_at, heard.appended_at)
+    by_wall = now + heard.behind_ms - complete_at
+    by_monotonic = (monotonic_now - heard.monotonic_at) + (heard.appended_at - complete_at)
+    return max(0, by_wall, by_monotonic)

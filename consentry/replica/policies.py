@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from consentry.codec import decode_policy_record
 from consentry.errors import ConsentryError, Unavailable, UntrustedLog
@@ -56,6 +56,7 @@ class PolicyFollower:
             await self.stop()
             raise
         self._task = asyncio.create_task(self._follow(), name="policies")
+        self._task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         task, self._task = self._task, None
@@ -83,13 +84,24 @@ class PolicyFollower:
         while True:
             try:
                 await self._poll()
+            except OffsetOutOfRangeError as fault:
+                raise UntrustedLog(
+                    f"offset {self.offset_next} is out of range",
+                    where=self._tp.topic,
+                    remedy="the topic was deleted, cut or made anew; run `consentry topics check`",
+                ) from fault
             except KafkaError as fault:
                 log.warning("policies.poll_failed", extra={"error": repr(fault)})
                 await asyncio.sleep(POLL_MS / 1000)
-            except ConsentryError as fault:
-                self.failure = fault
-                log.error("policies.stopped", extra={"error": str(fault)})
-                return
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Whatever ended the following, a revision may be missed from now on."""
+        fault = None if task.cancelled() else task.exception()
+        if fault is not None:
+            self.failure = (
+                fault if isinstance(fault, ConsentryError) else ConsentryError(f"{type(fault).__name__}: {fault}")
+            )
+            log.error("policies.stopped", extra={"error": str(self.failure)})
 
     async def _poll(self) -> None:
         assert self._consumer is not None

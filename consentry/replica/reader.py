@@ -1,6 +1,7 @@
 """StateReader: the one reader of consent-state. It restores workers, fills query nodes and is the replica elsewhere."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -8,7 +9,8 @@ from aiokafka.errors import KafkaError
 
 from consentry.errors import Unavailable
 from consentry.kafka_defaults import CONSUMER_DEFAULTS
-from consentry.replica.rows import PartitionRows
+from consentry.replica.freshness import Heard, monotonic_ms
+from consentry.replica.rows import WATERMARK_KEY, PartitionRows
 from consentry.settings import Settings
 
 TOPIC = "consent-state"
@@ -83,11 +85,14 @@ class StateReader:
         Raises KafkaError, UntrustedLog, UndecodableRecord (a watermark that cannot be read).
         """
         batches = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=POLL_RECORDS)
+        wall_at, monotonic_at = time.time_ns() // 1_000_000, monotonic_ms()
         count = 0
         for tp, records in batches.items():
             rows = self.rows[tp.partition]
             for record in records:
-                if rows.apply(record.key, record.value, record.timestamp) and self._on_change is not None:
+                if record.key == WATERMARK_KEY:
+                    rows.hear(record.value, Heard(record.timestamp, wall_at, monotonic_at))
+                elif rows.apply(record.key, record.value) and self._on_change is not None:
                     self._on_change(rows, record.key)
             count += len(records)
         self.records_read += count

@@ -5,25 +5,23 @@ import logging
 import time
 from collections.abc import AsyncIterator
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from consentry.decision import Decision, Request, View, decide
 from consentry.errors import ConsentryError, UndecodableRecord, UntrustedLog
 from consentry.events import Genesis
 from consentry.partition import partition_of
 from consentry.policy import Policies
-from consentry.replica.freshness import clock_is_behind, proof_of, staleness_ms
+from consentry.replica.freshness import age_ms, monotonic_ms
 from consentry.replica.policies import PolicyFollower, _within
 from consentry.replica.reader import StateReader
 from consentry.replica.rows import PartitionRows
+from consentry.replica.subscribers import Subscriber
 from consentry.settings import Settings
 from consentry.state.row import SubjectState, Watermark
 from consentry.terms import Position
 
 log = logging.getLogger(__name__)
-
-CHANGES_WAITING = 10_000
-"""A subscriber that lags by more changes than this is told so (and has to start again)."""
 
 
 def _now_ms() -> int:
@@ -44,7 +42,8 @@ class ConsentReplica:
         self._reader: StateReader | None = None
         self._task: asyncio.Task[None] | None = None
         self._moved = asyncio.Condition()
-        self._subscribers: set[asyncio.Queue[SubjectState | None]] = set()
+        self._subscribers: set[Subscriber] = set()
+        self._stopped = False
         self._complete = False
         self._failure: ConsentryError | None = None
 
@@ -63,6 +62,7 @@ class ConsentReplica:
         await self._reader.read_to_end(self._settings.restore_timeout_ms)
         self._complete = True
         self._task = asyncio.create_task(self._follow(), name="replica")
+        self._task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         task, self._task = self._task, None
@@ -72,8 +72,9 @@ class ConsentReplica:
         if self._reader is not None:
             await self._reader.stop()
         await self._policies.stop()
-        for queue in self._subscribers:
-            queue.put_nowait(None)
+        self._stopped = True
+        for subscriber in self._subscribers:
+            subscriber.close()
 
     @property
     def identity(self) -> Genesis:
@@ -84,10 +85,6 @@ class ConsentReplica:
     @property
     def policies(self) -> Policies:
         return self._policies.policies
-
-    @property
-    def policy_follower(self) -> PolicyFollower:
-        return self._policies
 
     @property
     def ready(self) -> bool:
@@ -103,12 +100,11 @@ class ConsentReplica:
             return "the state is still being read"
         if not self.policies.revisions:
             return "no policy has been published"
-        now = _now_ms()
         for partition, rows in self._reader.rows.items():
-            if self.staleness_ms(partition, now) is None:
-                return f"partition {partition} has no heartbeat of this log: does a worker run?"
-            if clock_is_behind(now, rows.watermark_appended_at, self._settings.clock_tolerance_ms):
+            if self._clock_is_behind(rows):
                 return "this machine's clock is behind the broker's"
+            if self.staleness_ms(partition) is None:
+                return f"partition {partition} has no heartbeat of this log: does a worker run?"
         return ""
 
     @property
@@ -134,16 +130,16 @@ class ConsentReplica:
 
     def _staleness_of(self, partition: int, now: int) -> int | None:
         assert self._reader is not None
-        rows = self._reader.rows[partition]
-        if clock_is_behind(now, rows.watermark_appended_at, self._settings.clock_tolerance_ms):
+        rows, identity = self._reader.rows[partition], self.identity
+        watermark, heard = rows.watermark, rows.heard
+        if watermark is None or heard is None or self._clock_is_behind(rows):
             return None
-        proof = proof_of(
-            rows.watermark,
-            rows.watermark_appended_at,
-            epoch=self.identity.epoch,
-            log_id=self.identity.log_id.bytes,
-        )
-        return staleness_ms(proof, now)
+        if watermark.position.epoch != identity.epoch or watermark.log_id != identity.log_id.bytes:
+            return None
+        return age_ms(watermark, heard, now=now, monotonic_now=monotonic_ms())
+
+    def _clock_is_behind(self, rows: PartitionRows) -> bool:
+        return rows.heard is not None and rows.heard.behind_ms > self._settings.clock_tolerance_ms
 
     def _staleness_of_policies(self, now: int) -> int | None:
         """The owner of partition 0 says where policy-revisions ended; what we hold must reach as far."""
@@ -196,24 +192,18 @@ class ConsentReplica:
     async def changes(self) -> AsyncIterator[SubjectState]:
         """Each change of a subject's state as it becomes visible here, from now on.
 
-        Raises UntrustedLog when the replica fails, and ConsentryError when this subscriber lags too far behind.
+        Ends when the replica is stopped. Raises what made the replica fail, and ConsentryError when this subscriber
+        lags so far behind that changes were lost to it.
         """
-        queue: asyncio.Queue[SubjectState | None] = asyncio.Queue(CHANGES_WAITING)
-        self._subscribers.add(queue)
+        subscriber = Subscriber()
+        self._subscribers.add(subscriber)
         try:
-            while True:
-                state = await queue.get()
-                if state is None:
-                    if self._failure is not None:
-                        raise self._failure
-                    return
-                if queue.full():
-                    raise ConsentryError(
-                        f"the subscriber is {CHANGES_WAITING} changes behind", remedy="read faster, or start again"
-                    )
+            if self._stopped or self._failure is not None:
+                subscriber.close(self._failure)
+            while (state := await subscriber.next()) is not None:
                 yield state
         finally:
-            self._subscribers.discard(queue)
+            self._subscribers.discard(subscriber)
 
     def _publish_change(self, rows: PartitionRows, key: bytes) -> None:
         if not self._subscribers:
@@ -223,27 +213,37 @@ class ConsentReplica:
         except (UndecodableRecord, UnicodeDecodeError) as fault:
             log.error("row.undecodable", extra={"partition": rows.partition, "error": str(fault)})
             return
-        for queue in self._subscribers:
-            if state is not None and not queue.full():
-                queue.put_nowait(state)
+        for subscriber in self._subscribers:
+            if state is not None:
+                subscriber.hand_on(state)
 
     async def _follow(self) -> None:
         assert self._reader is not None
         while True:
             try:
                 moved = await self._reader.poll()
+            except OffsetOutOfRangeError as fault:
+                raise UntrustedLog(
+                    f"consent-state no longer holds the offsets that follow: {fault!r}",
+                    remedy="it was deleted, cut or made anew; start again once `consentry topics check` is content",
+                ) from fault
             except KafkaError as fault:
                 # freshness runs out by itself, and answers become STALE
                 log.warning("state.poll_failed", extra={"error": repr(fault)})
                 await asyncio.sleep(0.5)
                 continue
-            except ConsentryError as fault:
-                self._failure = fault
-                log.error("replica.stopped", extra={"error": str(fault)})
-                for queue in self._subscribers:
-                    if not queue.full():
-                        queue.put_nowait(None)
-                return
             if moved:
                 async with self._moved:
                     self._moved.notify_all()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Whatever ended the following, nothing may rest on this copy any more."""
+        fault = None if task.cancelled() else task.exception()
+        if fault is None:
+            return
+        self._failure = (
+            fault if isinstance(fault, ConsentryError) else ConsentryError(f"{type(fault).__name__}: {fault}")
+        )
+        log.error("replica.stopped", extra={"error": str(self._failure)})
+        for subscriber in self._subscribers:
+            subscriber.close(self._failure)

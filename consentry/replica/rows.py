@@ -1,8 +1,11 @@
 """The rows of one partition as compact bytes, and its watermark. Rows never go backwards. No Kafka, no clock."""
 
+import msgspec
+
 from consentry.codec import decode_row, decode_state_record
 from consentry.codec.rows import row_rank
 from consentry.errors import UndecodableRecord, UntrustedLog
+from consentry.replica.freshness import Heard
 from consentry.state.row import SubjectState, Watermark
 
 WATERMARK_KEY = b"~watermark"
@@ -12,20 +15,20 @@ WATERMARK_KEY = b"~watermark"
 class PartitionRows:
     """What consent-state holds of one partition. Memory: the key and the row's Avro bytes for each subject."""
 
-    __slots__ = ("_rows", "partition", "watermark", "watermark_appended_at")
+    __slots__ = ("_rows", "heard", "partition", "watermark")
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
         self.watermark: Watermark | None = None
-        self.watermark_appended_at = 0
-        """the broker's clock when the watermark was written, ms"""
+        self.heard: Heard | None = None
+        """when the watermark was written and taken in"""
         self._rows: dict[bytes, bytes] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def apply(self, key: bytes | None, value: bytes | None, appended_at: int) -> bool:
-        """Take in one record of consent-state. True when a subject's row changed.
+    def apply(self, key: bytes | None, value: bytes | None) -> bool:
+        """Take in a row. True when the subject's row changed.
 
         Raises UntrustedLog on a tombstone or a record without key: nobody of ours writes one.
         """
@@ -34,24 +37,24 @@ class PartitionRows:
                 f"partition {self.partition} of consent-state has a record without {'key' if key is None else 'value'}",
                 remedy="find who writes this topic besides the workers, then rebuild it from the log",
             )
-        if key == WATERMARK_KEY:
-            self._apply_watermark(value, appended_at)
-            return False
         held = self._rows.get(key)
         if held is not None and row_rank(held, key) > row_rank(value, key):
             return False
         self._rows[key] = value
         return True
 
-    def _apply_watermark(self, value: bytes, appended_at: int) -> None:
+    def hear(self, value: bytes | None, heard: Heard) -> None:
+        """Take in a watermark. Raises UntrustedLog, UndecodableRecord."""
         watermark = decode_state_record(value)
         if not isinstance(watermark, Watermark) or watermark.position.partition != self.partition:
             raise UntrustedLog(f"partition {self.partition} of consent-state holds another's watermark")
-        held = self.watermark
-        if held is not None and watermark.rank < held.rank:
+        if self.watermark is not None and watermark.rank < self.watermark.rank:
             return
+        # no owner can have known of a time that came after its word was written
+        if watermark.complete_at > heard.appended_at:
+            watermark = msgspec.structs.replace(watermark, complete_at=heard.appended_at)
         self.watermark = watermark
-        self.watermark_appended_at = appended_at
+        self.heard = heard
 
     def put(self, key: bytes, row: bytes) -> None:
         """An owner's own row, written and committed."""

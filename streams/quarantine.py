@@ -14,7 +14,7 @@ from consentry.kafka_defaults import CONSUMER_DEFAULTS
 from consentry.partition import partition_of
 from consentry.replica.reader import StateReader
 from consentry.settings import Settings
-from streams.topics import require_topics
+from streams.topics import Finding, require_topics
 from streams.topics.cluster import connect
 
 TOPIC = "consent-quarantine"
@@ -37,16 +37,7 @@ async def read_quarantine(settings: Settings) -> tuple[SetAside, ...]:
     Raises UntrustedLog, UndecodableRecord, Unavailable.
     """
     identity = await require_topics(settings)
-    try:
-        async with asyncio.timeout(settings.restore_timeout_ms / 1000):
-            found = await _records(settings)
-    except TimeoutError as fault:
-        raise Unavailable(
-            f"{TOPIC} was not read to its end in {settings.restore_timeout_ms} ms",
-            remedy="raise CONSENTRY_RESTORE_TIMEOUT_MS",
-        ) from fault
-    except KafkaError as fault:
-        raise Unavailable(f"{TOPIC} cannot be read: {fault}") from fault
+    found = await _records_in_time(settings)
     waiting = await _waiting(settings, identity, {record.subject for record, _ in found if record.subject})
     return tuple(
         SetAside(
@@ -58,12 +49,49 @@ async def read_quarantine(settings: Settings) -> tuple[SetAside, ...]:
     )
 
 
+async def findings_in_quarantine(settings: Settings) -> list[Finding]:
+    """A finding for each record whose subject could not be read: it denies nobody, so somebody has to be told.
+
+    Raises UndecodableRecord, Unavailable.
+    """
+    return [
+        Finding(
+            topic=record.source,
+            setting="its subject",
+            found="unreadable",
+            expected="known, or the record settled",
+            remedy=(
+                f"consentry quarantine show {record.source}; whoever wrote it has to send again what it said."
+                " It cannot be released yet"
+            ),
+            why=f"nobody is denied for it, and it may have been a withdrawal ({record.code})",
+        )
+        for record, _ in await _records_in_time(settings)
+        if record.subject is None
+    ]
+
+
+async def _records_in_time(settings: Settings) -> list[tuple[QuarantinedRecord, int]]:
+    try:
+        async with asyncio.timeout(settings.restore_timeout_ms / 1000):
+            return await _records(settings)
+    except TimeoutError as fault:
+        raise Unavailable(
+            f"{TOPIC} was not read to its end in {settings.restore_timeout_ms} ms",
+            remedy="raise CONSENTRY_RESTORE_TIMEOUT_MS",
+        ) from fault
+    except KafkaError as fault:
+        raise Unavailable(f"{TOPIC} cannot be read: {fault}") from fault
+
+
 async def _records(settings: Settings) -> list[tuple[QuarantinedRecord, int]]:
     found: dict[str, tuple[QuarantinedRecord, int]] = {}
     topic = settings.topic(TOPIC)
     async with connect(settings) as cluster:
-        (live,) = await cluster.topics(wanted=[topic])
-    places = [TopicPartition(topic, number) for number in range(live.partitions)]
+        found_topics = await cluster.topics(wanted=[topic])
+    places = [TopicPartition(live.name, number) for live in found_topics for number in range(live.partitions)]
+    if not places:
+        return []
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.bootstrap_servers, **CONSUMER_DEFAULTS)
     try:
         await consumer.start()

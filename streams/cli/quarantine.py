@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 def quarantine() -> None:
     """See and release what could not be taken in or folded.
 
-    The subject of such a record gets no ALLOW until it is released: the record might have been a withdrawal.
+    The subject of such a record gets no ALLOW until it is released: the record might have been a withdrawal. Where
+    no subject could be read nobody is denied, and `consentry topics check` names the record.
 
     \b
     Example:
@@ -171,7 +172,11 @@ def _entry_of(settings: Settings, source: str) -> "SetAside":
 def _subject_of(settings: Settings, source: str) -> str:
     subject = _entry_of(settings, source).record.subject
     if subject is None:
-        raise ConsentryError("no subject could be read from it, so it holds nobody back", where=source)
+        raise ConsentryError(
+            "no subject could be read from it, so it holds nobody back, and there is no way yet to release it",
+            where=source,
+            remedy="whoever wrote it has to send again what it said; `consentry topics check` goes on naming it",
+        )
     return subject
 
 

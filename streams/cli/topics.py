@@ -1,6 +1,7 @@
 """`consentry topics`: make the topics, and hold the live ones against the table."""
 
 import asyncio
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import click
@@ -8,6 +9,9 @@ import msgspec
 
 from consentry.settings import Settings
 from streams.cli.frame import KAFKA, Exit, finish, json_flag, note, show, show_json, with_settings
+
+if TYPE_CHECKING:
+    from streams.topics import Finding
 
 
 @click.group()
@@ -74,16 +78,21 @@ def create(settings: Settings, as_json: bool) -> None:
 def check(settings: Settings, as_json: bool) -> None:
     """Compare the live topics with what has to hold.
 
-    Exit 1 if anything is wrong. Workers and query nodes make the same check before they serve. Each finding
-    comes with what mends it.
+    Exit 1 if anything is wrong. Workers and query nodes make the same check of the topics before they serve.
+    Besides, it names each record in quarantine whose subject could not be read: nobody is denied for it. Each
+    finding comes with what mends it.
 
     \b
     Example:
       consentry topics check --json
     """
+    from streams.quarantine import findings_in_quarantine
     from streams.topics import check_topics
 
-    findings = asyncio.run(check_topics(settings))
+    async def find() -> "list[Finding]":
+        return [*await check_topics(settings), *await findings_in_quarantine(settings)]
+
+    findings = asyncio.run(find())
     if as_json:
         show_json({"ok": not findings, "findings": findings})
     elif not findings:

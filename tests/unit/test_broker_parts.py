@@ -20,8 +20,8 @@ def test_a_log_without_a_fault_is_shown_by_its_end(lines: list[str]) -> None:
 
 
 def test_a_fault_far_up_is_shown_with_the_end() -> None:
-    lines = ["quiet"] * 50 + ["ERROR the disk is full"] + ["noise"] * 500 + ["the last line"]
+    lines = ["quiet"] * 50 + ["12:00:00 ERROR the disk is full (kafka.Kafka)"] + ["noise"] * 500 + ["the last line"]
     shown = excerpt_of(lines).splitlines()
-    assert "ERROR the disk is full" in shown
+    assert "12:00:00 ERROR the disk is full (kafka.Kafka)" in shown
     assert shown[-1] == "the last line"
     assert len(shown) < 100

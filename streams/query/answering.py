@@ -32,6 +32,9 @@ class Answering:
         request = asked.request
         if request.min_position is not None:
             await self._wait_for(request.min_position, request, wait_until_s)
+            # a revision may have come meanwhile: words and decision go by the same policy
+            asked = asked_by(received, self._replica.policies.in_force(self._clock()), self._settings)
+            request = asked.request
         now = self._clock()
         decision = decide(self._replica.view(request.subject, now), self._replica.policies, request, now)
         self._metrics.decided(decision)

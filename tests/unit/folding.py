@@ -3,17 +3,22 @@
 from uuid import UUID
 
 import msgspec
+from unit.reading import stand_in
 
 from consentry.events import Actor, AnySubjectEvent, Recorded, SubjectEvent
 from consentry.state.fold import fold
 from consentry.state.row import SubjectState
-from consentry.terms import ActorRole, Channel, Operation, Position
+from consentry.terms import ActorRole, Cell, Channel, Expression, Operation, Position, Status
 
 SUBJECT = "account:ada"
 PERSON = Actor(role=ActorRole.SUBJECT, id=SUBJECT)
 MOTHER = Actor(role=ActorRole.GUARDIAN, id="account:eve")
 OPERATOR = Actor(role=ActorRole.CONTROLLER, id="operator-1")
 COLLECT, STORE, USE = Operation.COLLECT, Operation.STORE, Operation.USE
+NEARBY = {"purpose": "feed.nearby", "operations": (COLLECT, USE), "data": ("gps", "wlan")}
+SEPARATELY = {"policy_version": 1, "expression": Expression.SEPARATE}
+GPS = Cell("feed.nearby", COLLECT, "gps")
+WLAN = Cell("feed.nearby", COLLECT, "wlan")
 
 
 class Log:
@@ -57,3 +62,7 @@ class Log:
 def substance(state: SubjectState) -> SubjectState:
     """The row but for its bookkeeping."""
     return msgspec.structs.replace(state, position=Position(1, 3, 0), recent=b"", tightened_offset=-1)
+
+
+def status(state: SubjectState, cell: Cell = GPS) -> Status:
+    return stand_in(state, cell).status

@@ -1,0 +1,127 @@
+"""The fold of opt-outs, and of what the operating system permits."""
+
+import pytest
+from unit.folding import NEARBY, SEPARATELY, SUBJECT, Log, status
+from unit.reading import permission_is_on
+
+from consentry.events import (
+    Actor,
+    ConsentGiven,
+    PermissionObserved,
+    PreferenceSet,
+)
+from consentry.terms import (
+    ActorRole,
+    PermissionState,
+    Position,
+    Status,
+)
+
+# Opt-outs
+
+
+def test_an_opt_out_stands_until_who_set_it_lifts_it() -> None:
+    log = Log()
+    state = log.append(PreferenceSet, purpose="feed.city", opted_out=True)
+    assert [opt_out.purpose for opt_out in state.opt_outs] == ["feed.city"]
+    for other in (Actor(role=ActorRole.SYSTEM, id=SUBJECT), Actor(role=ActorRole.SUBJECT, id="account:bob")):
+        assert log.append(PreferenceSet, purpose="feed.city", opted_out=False, actor=other).opt_outs
+    assert not log.append(PreferenceSet, purpose="feed.city", opted_out=False).opt_outs
+
+
+@pytest.mark.parametrize(("clock", "stands"), [(0, True), (1, False)])
+def test_an_opt_out_is_lifted_only_after_its_recording(clock: int, stands: bool) -> None:
+    log = Log()
+    opted_out_at = log.append(PreferenceSet, purpose="feed.city", opted_out=True).opt_outs[0].recorded_at
+    state = log.append(PreferenceSet, purpose="feed.city", opted_out=False, occurred_at=opted_out_at + clock)
+    assert bool(state.opt_outs) is stands
+
+
+def test_an_opt_out_is_lifted_by_who_saw_it_whatever_the_clock() -> None:
+    log = Log()
+    seen = str(log.append(PreferenceSet, purpose="feed.city", opted_out=True).tightened_position)
+    state = log.append(PreferenceSet, purpose="feed.city", opted_out=False, occurred_at=1, expected_position=seen)
+    assert not state.opt_outs
+
+
+def test_an_opt_out_is_not_lifted_by_a_clock_far_ahead() -> None:
+    log = Log()
+    log.append(PreferenceSet, purpose="feed.city", opted_out=True)
+    assert log.append(PreferenceSet, purpose="feed.city", opted_out=False, occurred_at=10**9).opt_outs
+
+
+def test_feedback_on_one_topic_is_no_opt_out() -> None:
+    state = Log().append(PreferenceSet, purpose="feed.city", opted_out=True, topic="football")
+    assert not state.opt_outs
+    assert state.tightened_position is None
+
+
+def test_a_grant_from_before_an_opt_out_is_superseded_even_after_that_was_lifted() -> None:
+    log = Log()
+    log.append(PreferenceSet, purpose="feed.nearby", opted_out=True)
+    log.append(PreferenceSet, purpose="feed.nearby", opted_out=False)
+    assert status(log.append(ConsentGiven, occurred_at=1_005, **NEARBY, **SEPARATELY)) is Status.UNKNOWN
+    assert status(log.append(ConsentGiven, **NEARBY, **SEPARATELY)) is Status.GIVEN
+
+
+# Permissions of the operating system
+
+
+def test_a_permission_is_kept_for_each_device() -> None:
+    log = Log()
+    log.append(PermissionObserved, permission="camera", state=PermissionState.ON, device="phone")
+    state = log.append(PermissionObserved, permission="camera", state=PermissionState.OFF, device="tablet")
+    assert permission_is_on(state, "camera", "phone")
+    assert not permission_is_on(state, "camera", "tablet")
+    assert not permission_is_on(state, "camera", None)
+
+
+def test_limited_is_off() -> None:
+    state = Log().append(PermissionObserved, permission="camera", state=PermissionState.LIMITED, device="phone")
+    assert not permission_is_on(state, "camera", "phone")
+    assert state.tightened_position == Position(1, 3, 1)
+
+
+def test_off_without_a_device_speaks_for_all() -> None:
+    log = Log()
+    log.append(PermissionObserved, permission="camera", state=PermissionState.ON, device="phone")
+    state = log.append(PermissionObserved, permission="camera", state=PermissionState.OFF)
+    assert {seen.device: seen.state for seen in state.permissions} == dict.fromkeys(["phone", ""], PermissionState.OFF)
+    assert not permission_is_on(state, "camera", "phone")
+    assert not permission_is_on(state, "camera", "never seen")
+    state = log.append(PermissionObserved, permission="camera", state=PermissionState.ON, device="phone")
+    assert permission_is_on(state, "camera", "phone")
+
+
+def test_on_without_a_device_speaks_only_where_none_is_known() -> None:
+    log = Log()
+    assert permission_is_on(
+        log.append(PermissionObserved, permission="camera", state=PermissionState.ON), "camera", None
+    )
+    before = log.append(PermissionObserved, permission="camera", state=PermissionState.OFF, device="phone")
+    state = log.append(PermissionObserved, permission="camera", state=PermissionState.ON)
+    assert not permission_is_on(state, "camera", None)
+    assert state.permissions == before.permissions
+
+
+def test_on_from_before_off_is_superseded_even_after_a_later_on() -> None:
+    log = Log()
+    log.append(PermissionObserved, permission="camera", state=PermissionState.OFF)
+    before = log.append(PermissionObserved, permission="camera", state=PermissionState.ON)
+    late = {"permission": "camera", "state": PermissionState.ON, "device": "phone", "occurred_at": 1_005}
+    assert log.append(PermissionObserved, **late).permissions == before.permissions
+
+
+@pytest.mark.parametrize(("clock", "is_on"), [(0, False), (1, True)])
+def test_on_after_off_has_to_be_seen_after_the_recording_of_off(clock: int, is_on: bool) -> None:
+    log = Log()
+    log.append(PermissionObserved, permission="camera", state=PermissionState.OFF)
+    state = log.append(
+        PermissionObserved, permission="camera", state=PermissionState.ON, device="phone", occurred_at=1_010 + clock
+    )
+    assert permission_is_on(state, "camera", "phone") is is_on
+
+
+def test_on_with_a_clock_far_ahead_is_not_heeded() -> None:
+    state = Log().append(PermissionObserved, permission="camera", state=PermissionState.ON, occurred_at=10**9)
+    assert not state.permissions

@@ -1,7 +1,7 @@
 """JSON of one event or of a list, parsed once into events. A fault is an InvalidEvent and names the field."""
 
 import re
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 import msgspec
@@ -10,6 +10,7 @@ from consentry.errors import InvalidEvent, Problem
 from consentry.events import AnySubjectEvent
 from consentry.intake.faults import Fault, refusal
 from consentry.settings import Settings
+from consentry.terms import Channel
 
 UNNAMED: UUID = UUID(int=0)
 """stands for the event_id that a caller left out, until intake gives one"""
@@ -18,6 +19,18 @@ _EVIDENCE_REMEDY = "an opaque reference to what proves the act: 1 to 256 of A-Z 
 _AT = re.compile(r" - at `(?P<path>.*)`$", re.DOTALL)
 _FIELD = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]*)`")
 _STEP = re.compile(r"\.(?P<name>[^.\[]+)|\[(?P<index>[0-9]+)\]")
+_REQUIRED = {
+    kind.__name__: tuple(field.name for field in msgspec.structs.fields(kind) if field.required)
+    for kind in get_args(AnySubjectEvent)
+}
+"""the fields that an event of each type must have"""
+_SAYS = {
+    "/type": "the event's type, as ConsentGiven",
+    "/subject": "whom it is about, as account:ada",
+    "/occurred_at": "when it happened: ms since the epoch, UTC",
+    "/actor": "who acted: role and id",
+    "/channel": f"where it was said: {', '.join(Channel)}",
+}
 
 
 class Submission(msgspec.Struct, frozen=True):
@@ -80,11 +93,26 @@ def _submission(item: object, place: str) -> Submission:
     try:
         submission = Submission(msgspec.convert(fields, AnySubjectEvent), place)
     except msgspec.ValidationError as fault:
-        where, what = pointer_of(str(fault))
-        raise refusal([Fault(where=f"{place}{where}", what=what)]) from fault
+        raise refusal([one.within(place) for one in _faults_of_shape(str(fault), fields)]) from fault
     if named and not submission.is_named:
         raise refusal([Fault(where=f"{place}/event_id", what="the nil UUID names nothing")])
     return submission
+
+
+def _faults_of_shape(message: str, fields: dict[str, Any]) -> list[Fault]:
+    """msgspec names its first fault alone; every field that is missing is named besides."""
+    kind = fields.get("type")
+    required = _REQUIRED.get(kind, ()) if isinstance(kind, str) else ()
+    missing = [_missing(f"/{name}") for name in required if name not in fields and name != "event_id"]
+    where, what = pointer_of(message)
+    if where in {fault.where for fault in missing}:
+        return missing
+    first = _missing(where) if "missing required field" in what else Fault(where=where, what=what)
+    return [first, *missing]
+
+
+def _missing(where: str) -> Fault:
+    return Fault(where=where, what="it is missing", remedy=_SAYS.get(where, "it cannot be left out"))
 
 
 def _fault_of_own(fields: dict[str, Any]) -> Fault | None:

@@ -78,6 +78,29 @@ def test_a_fault_names_the_field(changes: dict[str, Any], where: str) -> None:
     assert [problem.where for problem in fault.problems] == [where]
 
 
+def test_every_field_that_is_missing_is_named_with_what_belongs_there() -> None:
+    fault = fault_of({"type": "ConsentGiven", "subject": SUBJECT, "policy_version": "one"})
+    missing = [problem for problem in fault.problems if problem.what == "it is missing"]
+    assert {problem.where for problem in missing} == {"/occurred_at", "/actor", "/channel", "/purpose", "/expression"}
+    assert all(problem.remedy for problem in missing)
+    assert missing[0].remedy == "when it happened: ms since the epoch, UTC"
+
+
+def test_a_wrong_field_is_named_beside_those_that_are_missing() -> None:
+    fault = fault_of({"type": "ConsentWithdrawn", "subject": 7, "occurred_at": 1, "actor": {"role": "subject"}})
+    assert [problem.where for problem in fault.problems] == ["/subject", "/channel"]
+
+
+def test_a_field_that_is_missing_within_another_has_a_remedy_too() -> None:
+    (problem,) = fault_of(body_of("ConsentWithdrawn", actor={"role": "subject"})).problems
+    assert (problem.where, problem.remedy) == ("/actor/id", "it cannot be left out")
+
+
+@pytest.mark.parametrize("kind", [["a"], {}, 7, None, "ConsentForgotten"])
+def test_a_type_that_is_none_is_the_one_fault_named(kind: object) -> None:
+    assert [problem.where for problem in fault_of({"type": kind}).problems] == ["/type"]
+
+
 def test_a_notice_with_an_unknown_field_is_refused() -> None:
     notice = {"hash": "0" * 64, "language": "en", "text": "..."}
     assert fault_of(body_of("ConsentGiven", notice=notice)).problems[0].where == "/notice/text"

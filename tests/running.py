@@ -15,7 +15,8 @@ from pathlib import Path
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from consentry.codec import decode_row, encode_event, encode_row
+from consentry.codec import decode_row, decode_state_record, encode_event, encode_row
+from consentry.codec.rows import row_rank
 from consentry.events import (
     Actor,
     AnySubjectEvent,
@@ -30,9 +31,9 @@ from consentry.folding import RawRecord, fold_record
 from consentry.kafka_defaults import CONSUMER_DEFAULTS, PRODUCER_DEFAULTS
 from consentry.partition import partition_of
 from consentry.replica.reader import StateReader
-from consentry.replica.rows import PartitionRows
+from consentry.replica.rows import WATERMARK_KEY, PartitionRows
 from consentry.settings import PREFIX, Settings
-from consentry.state.row import SubjectState
+from consentry.state.row import SubjectState, Watermark
 from consentry.terms import ActorRole, Channel, Expression, Operation, PermissionState
 from streams.topics import create_topics
 
@@ -90,11 +91,11 @@ def run(settings: Settings, *arguments: str, expect: int = 0) -> str:
 class Child:
     """One of our programs. Its output goes to a file, shown when something is wrong."""
 
-    def __init__(self, settings: Settings, log: Path, *command: str) -> None:
+    def __init__(self, settings: Settings, log: Path, *command: str, cwd: Path | None = None) -> None:
         self.log = log
         self._file = log.open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, *command], env=environment(settings), stdout=self._file, stderr=self._file
+            [sys.executable, *command], env=environment(settings), stdout=self._file, stderr=self._file, cwd=cwd
         )
 
     @property
@@ -126,11 +127,10 @@ class Child:
 
 
 @contextmanager
-def worker(settings: Settings, directory: Path, *command: str) -> Iterator[Child]:
-    """A worker; by default `consentry worker`."""
-    child = Child(
-        settings, directory / f"worker-{uuid.uuid4().hex[:6]}.log", *(command or ("-m", "streams.cli", "worker"))
-    )
+def worker(settings: Settings, directory: Path, *command: str, cwd: Path | None = None) -> Iterator[Child]:
+    """A worker, its output in a file of `directory`; by default `consentry worker`."""
+    log = directory / f"worker-{uuid.uuid4().hex[:6]}.log"
+    child = Child(settings, log, *(command or ("-m", "streams.cli", "worker")), cwd=cwd)
     try:
         yield child
     finally:
@@ -280,3 +280,28 @@ async def assert_state_is_the_fold_of_the_log(settings: Settings, identity: Gene
     for key, row in expected.items():
         assert found[key] == row, f"{decode_row(found[key])}\nmust be\n{decode_row(row)}"
     return len(found)
+
+
+async def assert_no_row_went_backwards(settings: Settings) -> None:
+    """Each committed row and watermark ranks no lower than the one before it, whoever wrote them.
+
+    A reader that keeps the greater of two rows would hide such a row; a compacted topic would not.
+    """
+    highest: dict[tuple[int, bytes], tuple[int, int, int]] = {}
+    for record in await read_records(settings, "consent-state", settings.partitions):
+        row, rank = (record.partition, record.key or b""), _rank_of(record)
+        before = highest.get(row, rank)
+        assert rank >= before, f"{row} falls from {before} to {rank} at offset {record.offset}"
+        highest[row] = rank
+    assert highest, "consent-state holds nothing"
+
+
+def _rank_of(record: RawRecord) -> tuple[int, int, int]:
+    """(epoch, fold version, offset): what the record was folded up to."""
+    assert record.key is not None, record
+    assert record.value is not None, record
+    if record.key != WATERMARK_KEY:
+        return row_rank(record.value, record.key)
+    watermark = decode_state_record(record.value)
+    assert isinstance(watermark, Watermark), watermark
+    return watermark.rank

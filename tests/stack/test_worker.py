@@ -28,16 +28,26 @@ from streams.topics.table import TOPICS, demands_on
 pytestmark = pytest.mark.stack
 
 
-async def test_rows_equal_a_fold_of_the_log(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
+CONSENTRY = ("-m", "streams.cli", "worker")
+FAUST = ("-m", "faust", "-A", "streams.app", "worker", "-l", "warn")
+
+
+@pytest.mark.parametrize("command", [CONSENTRY, FAUST], ids=["consentry", "faust"])
+async def test_rows_equal_a_fold_of_the_log_and_no_files_are_left(
+    kafka: str, topic_prefix: str, tmp_path: Path, command: tuple[str, ...]
+) -> None:
     settings = settings_for(kafka, topic_prefix)
     identity = await make_topics(settings)
     story = Story(seed=1, subjects=50)
     await append(settings, [story.event() for _ in range(1_000)])
-    with worker(settings, tmp_path) as running:
+    started_in = tmp_path / "started-in"
+    started_in.mkdir()
+    with worker(settings, tmp_path, *command, cwd=started_in) as running:
         assert await assert_state_is_the_fold_of_the_log(settings, identity) == 50
         await append(settings, [story.event() for _ in range(1_000)])
         await assert_state_is_the_fold_of_the_log(settings, identity)
         assert running.stop() == 0, running.output
+    assert list(started_in.rglob("*")) == []
 
 
 async def test_a_restarted_worker_goes_on_from_its_rows(kafka: str, topic_prefix: str, tmp_path: Path) -> None:

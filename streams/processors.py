@@ -313,7 +313,11 @@ class PartitionOwner:
     async def _write(
         self, changed: dict[str, SubjectState], quarantined: list[QuarantinedRecord], watermark: Watermark
     ) -> None:
-        rows = {subject.encode(): encode_row(state) for subject, state in changed.items()}
+        rows: dict[bytes, bytes] = {}
+        for number, (subject, state) in enumerate(changed.items(), 1):
+            rows[subject.encode()] = encode_row(state)
+            if number % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
         written_watermark = encode_watermark(watermark)
         outgoing = [Outgoing(self._state_topic, self.partition, key, row) for key, row in rows.items()]
         # after the rows, so that a reader that has the watermark has the rows it speaks of

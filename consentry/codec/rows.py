@@ -5,13 +5,17 @@ Avro array of records, or a parallel array for each field, costs three to four t
 """
 
 import struct
+from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
+from consentry.codec import datum
 from consentry.codec.framing import HEADER_BYTES, read, registry, schema_of, write
 from consentry.errors import UndecodableRecord
 from consentry.state.row import Act, CellBlock, Mark, OptOut, Permission, Scope, SubjectState, Watermark
 from consentry.terms import ActorRole, Expression, Operation, PermissionState, Position, Status
+
+Item = TypeVar("Item")
 
 # A term is one byte, its place in these tables. They only ever grow at the end.
 STATUSES = (
@@ -66,32 +70,38 @@ def operation_bits(operations: tuple[Operation, ...]) -> int:
 def encode_row(state: SubjectState) -> bytes:
     """The row's bytes: equal rows give equal bytes."""
     position = state.position
-    return write(
-        "SubjectState",
-        {
-            "subject": state.subject,
-            "epoch": position.epoch,
-            "partition": position.partition,
-            "offset": position.offset,
-            "fold_version": state.fold_version,
-            "tightened_offset": state.tightened_offset,
-            "recent": state.recent,
-            "closed_at": state.closed_at,
-            "erased_at": state.erased_at,
-            "quarantined": state.quarantined,
-            "uninterpreted": state.uninterpreted,
-            "acts": b"".join([_pack_act(act) for act in state.acts]),
-            "act_texts": [text for act in state.acts for text in _texts_of_act(act)],
-            "marks": b"".join([_pack_mark(mark) for mark in state.marks]),
-            "mark_texts": [text for mark in state.marks for text in _texts_of_mark(mark)],
-            "opt_outs": b"".join([_pack_opt_out(opt_out) for opt_out in state.opt_outs]),
-            "opt_out_texts": _texts_of_opt_outs(state.opt_outs),
-            "lifted_opt_outs": b"".join([_pack_opt_out(opt_out) for opt_out in state.lifted_opt_outs]),
-            "lifted_opt_out_texts": _texts_of_opt_outs(state.lifted_opt_outs),
-            "permissions": b"".join([_pack_permission(permission) for permission in state.permissions]),
-            "permission_texts": [text for seen in state.permissions for text in (seen.name, seen.device)],
-        },
+    # every field of SubjectState.v1.avsc, in its order
+    return b"".join(
+        (
+            registry().newest["SubjectState"].header,
+            datum.text(state.subject),
+            datum.number(position.epoch),
+            datum.number(position.partition),
+            datum.number(position.offset),
+            datum.number(state.fold_version),
+            datum.number(state.tightened_offset),
+            datum.octets(state.recent),
+            datum.optional_number(state.closed_at),
+            datum.optional_number(state.erased_at),
+            datum.texts(state.quarantined),
+            datum.texts(state.uninterpreted),
+            _group(state.acts, _pack_act, _texts_of_act),
+            _group(state.marks, _pack_mark, _texts_of_mark),
+            _group(state.opt_outs, _pack_opt_out, _texts_of_opt_out),
+            _group(state.lifted_opt_outs, _pack_opt_out, _texts_of_opt_out),
+            _group(state.permissions, _pack_permission, _texts_of_permission),
+        )
     )
+
+
+def _group(
+    items: tuple[Item, ...], pack: Callable[[Item], bytes], texts_of: Callable[[Item], tuple[str, ...]]
+) -> bytes:
+    """A column of fixed-length records, and the column of the texts that they take."""
+    if not items:
+        return datum.EMPTY + datum.EMPTY
+    packed = b"".join([pack(item) for item in items])
+    return datum.octets(packed) + datum.texts([word for item in items for word in texts_of(item)])
 
 
 def _pack_act(act: Act) -> bytes:
@@ -137,12 +147,16 @@ def _pack_opt_out(opt_out: OptOut) -> bytes:
     return _OPT_OUT.pack(opt_out.event_id, _ROLE_CODE[opt_out.actor_role], opt_out.recorded_at, opt_out.offset)
 
 
-def _texts_of_opt_outs(opt_outs: tuple[OptOut, ...]) -> list[str]:
-    return [text for opt_out in opt_outs for text in (opt_out.actor_id, opt_out.purpose)]
+def _texts_of_opt_out(opt_out: OptOut) -> tuple[str, ...]:
+    return (opt_out.actor_id, opt_out.purpose)
 
 
 def _pack_permission(seen: Permission) -> bytes:
     return _PERMISSION.pack(seen.event_id, _PERMISSION_CODE[seen.state], seen.recorded_at, seen.offset, seen.off_at)
+
+
+def _texts_of_permission(seen: Permission) -> tuple[str, ...]:
+    return (seen.name, seen.device)
 
 
 def decode_row(value: bytes | None) -> SubjectState:

@@ -10,12 +10,14 @@ from consentry.state.row import SubjectState, Watermark
 
 WATERMARK_KEY = b"~watermark"
 """No subject's key: a subject is `type:id`."""
+DECODED_ROWS = 4_096
+"""rows of a partition kept decoded: who is asked about once is asked about again"""
 
 
 class PartitionRows:
     """What consent-state holds of one partition. Memory: the key and the row's Avro bytes for each subject."""
 
-    __slots__ = ("_rows", "heard", "partition", "watermark")
+    __slots__ = ("_decoded", "_rows", "heard", "partition", "watermark")
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
@@ -23,6 +25,7 @@ class PartitionRows:
         self.heard: Heard | None = None
         """when the watermark was written and taken in"""
         self._rows: dict[bytes, bytes] = {}
+        self._decoded: dict[bytes, tuple[bytes, SubjectState]] = {}
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -69,9 +72,15 @@ class PartitionRows:
         value = self._rows.get(key)
         if value is None:
             return None
+        decoded = self._decoded.get(key)
+        if decoded is not None and decoded[0] is value:
+            return decoded[1]
         state = decode_row(value)
         if state.subject != subject:
             raise UndecodableRecord(f"the row under the key of {subject} is another's")
+        if len(self._decoded) >= DECODED_ROWS:
+            self._decoded.clear()
+        self._decoded[key] = (value, state)
         return state
 
     def items(self) -> list[tuple[bytes, bytes]]:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consentry.codec import encode_watermark
+from consentry.codec import encode_row, encode_watermark
 from consentry.replica.freshness import Heard, age_ms
 from consentry.replica.rows import PartitionRows
-from consentry.state.row import Watermark
+from consentry.state.row import SubjectState, Watermark
 from consentry.terms import Position
 
 T = 1_800_000_000_000
@@ -79,3 +79,22 @@ def test_a_watermark_never_goes_backwards() -> None:
     rows.hear(encode_watermark(watermark(T + 1, offset=8)), Heard(T + 1, T + 1, 1))
     assert rows.watermark is not None
     assert rows.watermark.position.offset == 9
+
+
+def test_a_row_that_was_asked_for_is_read_anew_once_it_has_changed() -> None:
+    rows = PartitionRows(0)
+    for offset in (1, 2, 3):
+        rows.apply(b"account:a", encode_row(SubjectState(subject="account:a", position=Position(1, 0, offset))))
+        for _ in range(2):
+            state = rows.state("account:a")
+            assert state is not None
+            assert state.position.offset == offset
+
+
+def test_an_older_row_does_not_replace_a_newer_one() -> None:
+    rows = PartitionRows(0)
+    for offset in (5, 4):
+        rows.apply(b"account:a", encode_row(SubjectState(subject="account:a", position=Position(1, 0, offset))))
+    state = rows.state("account:a")
+    assert state is not None
+    assert state.position.offset == 5

@@ -14,6 +14,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage, Message
 from mode.utils.futures import notify
 
+from consentry.kafka_defaults import CONSUMER_DEFAULTS
 from streams.kafka_thread import committed_or_beginning
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,16 @@ class NothingRead(dict[TP, int | None]):
         """Forgotten."""
 
 
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Faust's, reading only what is committed: what a service undid on its intake topic was never said."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust reads uncommitted unless it writes transactions itself. The client's fetcher takes this over at start.
+        consumer._isolation_level = CONSUMER_DEFAULTS["isolation_level"]
+        return consumer
+
+
 class Consumer(driver.Consumer):
     """Faust's consumer with batches, and positions from `app.positions`."""
 
@@ -55,6 +66,9 @@ class Consumer(driver.Consumer):
         self._overtaken: set[TP] = set()
         """partitions whose fetched records were dropped, and that have not been sought again since"""
         self._read_offset = NothingRead()
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
         # Read before the fetch: a message of another generation is skipped downstream, and must be, since it may have

@@ -71,7 +71,6 @@ async def test_a_live_worker_never_skips_to_the_end_and_commits_nothing_by_itsel
     assert {name: found[name] for name in expected} == expected
 
 
-@pytest.mark.xfail(strict=True, reason="Faust reads uncommitted: what a service undid on its intake topic is taken in")
 async def test_a_live_worker_reads_what_is_committed(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
     found = await read_back(settings_for(kafka, topic_prefix), tmp_path)
     assert found["isolation_level"] == "read_committed"

@@ -43,24 +43,26 @@ class Heartbeats:
 
     async def _ask_about_the_log(self) -> None:
         while True:
-            await asyncio.sleep(self._interval_s)
             owners = self._ownership.owners()
             # before the question, so that the answer holds for it
             before = {partition: (owner.broker_time(), owner.offset_next) for partition, owner in owners.items()}
             tps = {partition: TopicPartition(self._events, partition) for partition in owners}
             ends = await self._ends([*tps.values(), *([self._policies] if 0 in owners else [])])
             for partition, owner in owners.items():
-                if tps[partition] not in ends or (partition == 0 and self._policies not in ends):
-                    continue
                 asked_at, known_next = before[partition]
-                owner.saw_end(
-                    EndSeen(
-                        asked_at=asked_at,
-                        known_next=known_next,
-                        offset_next=ends[tps[partition]],
-                        policy_offset_last=ends[self._policies] - 1 if partition == 0 else None,
+                if tps[partition] in ends and (partition != 0 or self._policies in ends):
+                    owner.saw_end(
+                        EndSeen(
+                            asked_at=asked_at,
+                            known_next=known_next,
+                            offset_next=ends[tps[partition]],
+                            policy_offset_last=ends[self._policies] - 1 if partition == 0 else None,
+                        )
                     )
-                )
+                # one after the other: a dozen transactions at once would hold up the events between them
+                await asyncio.sleep(self._interval_s / len(owners))
+            if not owners:
+                await asyncio.sleep(self._interval_s)
 
     async def _ask_about_intake(self) -> None:
         while True:

@@ -126,6 +126,15 @@ class Child:
         self._file.close()
 
 
+async def until_assigned(child: Child) -> None:
+    """Until the worker has taken over what it was given: before, a signal finds no handler."""
+    deadline = time.monotonic() + WAIT_S
+    while "worker.assigned" not in child.output:
+        assert child.process.poll() is None, child.output
+        assert time.monotonic() < deadline, child.output
+        await asyncio.sleep(0.1)
+
+
 @contextmanager
 def worker(settings: Settings, directory: Path, *command: str, cwd: Path | None = None) -> Iterator[Child]:
     """A worker, its output in a file of `directory`; by default `consentry worker`."""

@@ -17,6 +17,7 @@ from running import (
     publish_policy,
     read_records,
     settings_for,
+    until_assigned,
     worker,
 )
 
@@ -263,7 +264,8 @@ async def test_no_intake_record_is_skipped_while_workers_come_and_go(
         await asyncio.sleep(4)
         for turn in range(4):
             with worker(settings, tmp_path) as guest:
-                await asyncio.sleep(5)
+                await until_assigned(guest)
+                await asyncio.sleep(3)
                 if turn % 2:
                     guest.kill()
                 else:

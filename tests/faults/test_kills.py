@@ -15,6 +15,7 @@ from running import (
     make_topics,
     read_state,
     settings_for,
+    until_assigned,
     worker,
 )
 
@@ -108,7 +109,8 @@ async def test_a_second_worker_that_joins_and_leaves(kafka: str, topic_prefix: s
         await _owns_all(settings, identity)
         for turn in range(6):
             with worker(settings, tmp_path) as guest:
-                await asyncio.sleep(5)
+                await until_assigned(guest)
+                await asyncio.sleep(3)
                 assert guest.process.poll() is None, guest.output
                 if turn % 2:
                     guest.kill()

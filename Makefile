@@ -47,7 +47,7 @@ slow: ## the slow tests: kills, pauses, take-overs, long load
 deep: ## slow tests and those too long for CI; keeps the output in tests/deep-run.txt
 	$(call setup,test)
 	@{ echo "commit $$(git rev-parse HEAD)$$(git diff --quiet HEAD || echo ' with changes'), $$(date -u '+%Y-%m-%d %H:%M UTC')"; \
-	$(PYTEST) -m "slow or deep" --durations=0 $(ARGS) 2>&1; echo "exit $$?"; } | tee tests/deep-run.txt; \
+	$(PYTEST) -m "slow or deep" --no-header --durations=0 $(ARGS) 2>&1; echo "exit $$?"; } | tee tests/deep-run.txt; \
 	tail -n 1 tests/deep-run.txt | grep -qx 'exit 0'
 
 .PHONY: bench

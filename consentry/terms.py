@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 from consentry.errors import ConsentryError
 
 ENGINE_VERSION = "0.1.0"
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 """Raised whenever `fold` would give another row for the same log; rows of an older version never replace newer ones."""
 
 
@@ -69,7 +69,6 @@ class Reason(StrEnum):
     SEPARATE_CONSENT_REQUIRED = "SEPARATE_CONSENT_REQUIRED"
     QUARANTINED = "QUARANTINED"
     STALE = "STALE"
-    NOT_IMPLEMENTED = "NOT_IMPLEMENTED"
 
 
 class Basis(StrEnum):

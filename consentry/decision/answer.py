@@ -27,6 +27,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """None: not said"""
     min_position: Position | None = None
     """the answer may rest on no older state than this"""
+    scene: str | None = None
+    """where the person would be asked; bears on the prompt alone"""
+    user_initiated: bool = False
+    """the person does what needs the consent; bears on the prompt alone"""
 
 
 class View(msgspec.Struct, frozen=True):

@@ -8,6 +8,8 @@ import msgspec
 from consentry.terms import (
     FOLD_VERSION,
     ActorRole,
+    AgeBand,
+    AgeSource,
     Cell,
     Expression,
     Operation,
@@ -25,6 +27,18 @@ MAX_OPT_OUTS = 512
 """standing and lifted; one beyond them quarantines the subject"""
 MAX_PERMISSIONS = 512
 """permissions x devices; one beyond them quarantines the subject"""
+MAX_AGE_STATEMENTS = 32
+"""beyond them runs that say the same are drawn together; where none does, the subject is quarantined"""
+MAX_GUARDIANSHIPS = 16
+"""linked now or before; a link beyond them has no effect"""
+MAX_ACCEPTANCES = 64
+"""beyond them the lowest version of who accepts is forgotten"""
+MAX_OBJECTIONS = 32
+"""beyond them the two oldest are widened into one"""
+MAX_INVOCATIONS = 64
+"""an exemption invoked beyond them has no effect"""
+MAX_ENDINGS = 64
+"""beyond them two of one code are widened into one; where there are none, the subject is quarantined"""
 MAX_QUARANTINED = 256
 """positions listed; what is beyond them is one more entry, MORE_QUARANTINED"""
 MORE_QUARANTINED = "more"
@@ -88,6 +102,8 @@ class Act(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     offset: int
     valid_until: int | None
     block: CellBlock
+    informed: bool = False
+    """its `expected_position` was that of the row's last tightening: it has seen whatever tightened before it"""
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -128,6 +144,120 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """when the last off that speaks for it was recorded; -1: none"""
 
 
+class AgeStatement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What was said of the subject's age: a birth date or a band. What it means hangs on the policy's age lines."""
+
+    event_id: bytes
+    source: AgeSource
+    birth_date: int | None
+    """as `date.toordinal` counts days; None: a band was said"""
+    band: AgeBand | None
+    may_raise: bool
+    """False: its clock was too far ahead for it to loosen; it can only lower the age"""
+    occurred_at: int
+    recorded_at: int
+    offset: int
+
+
+class Guardianship(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the log says of one guardian. Times are of recording; -1: not so, or never."""
+
+    guardian: str
+    linked_at: int = -1
+    verified_at: int = -1
+    """since then verified without a break"""
+    verified_offset: int = -1
+    verified_id: bytes = b""
+    """of the event that verified it; empty: not verified"""
+    unlinked_at: int = -1
+    """the last time; what was done before it and comes late has no effect"""
+    first_verified_at: int = -1
+    """survives unlinking: who ever had a verified guardian, and whose age nobody asserted, is a minor"""
+    first_verified_offset: int = -1
+
+    @property
+    def linked(self) -> bool:
+        return self.linked_at >= 0
+
+    @property
+    def verified(self) -> bool:
+        return self.verified_at >= 0
+
+
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Who accepted which version of the policy: the person, or a guardian who was verified at the time."""
+
+    event_id: bytes
+    actor_role: ActorRole
+    actor_id: str
+    policy_version: int
+    occurred_at: int
+    recorded_at: int
+    offset: int
+
+
+class Lift(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Who took back an opt-out of another, or as a guardian: whether that counts hangs on the subject's age."""
+
+    event_id: bytes
+    purpose: str
+    actor_role: ActorRole
+    actor_id: str
+    occurred_at: int
+    recorded_at: int
+    offset: int
+    informed: bool
+
+
+class Objection(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A RightsRequested objection that was not rejected."""
+
+    event_id: bytes
+    actor_role: ActorRole
+    actor_id: str
+    recorded_at: int
+    offset: int
+    scope: Scope
+
+
+class Invocation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An exemption invoked. Its scope names operations and data; purpose "" is every one, recipients are as named."""
+
+    event_id: bytes
+    code: str
+    legal_ref: str
+    valid_until: int
+    occurred_at: int
+    recorded_at: int
+    offset: int
+    scope: Scope
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What ended exemptions of a code within a scope."""
+
+    event_id: bytes
+    code: str
+    recorded_at: int
+    offset: int
+    scope: Scope
+
+
+class Circumstances(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What few rows have: ages, guardians, acceptances, lifted opt-outs of others, objections, exemptions."""
+
+    ages: tuple[AgeStatement, ...] = ()
+    guardianships: tuple[Guardianship, ...] = ()
+    acceptances: tuple[Acceptance, ...] = ()
+    lifts: tuple[Lift, ...] = ()
+    objections: tuple[Objection, ...] = ()
+    invocations: tuple[Invocation, ...] = ()
+    endings: tuple[Ending, ...] = ()
+
+
+NO_CIRCUMSTANCES = Circumstances()
+
+
 class SubjectState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The row. Equal logs give equal rows, byte for byte in their Avro form."""
 
@@ -150,8 +280,10 @@ class SubjectState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """positions of records that were set aside and not yet released"""
     closed_at: int | None = None
     erased_at: int | None = None
-    uninterpreted: tuple[str, ...] = ()
-    """types of events seen that this fold cannot weigh yet: nothing is allowed while there are any"""
+    first_act_at: int | None = None
+    """when the person, or a guardian, first did anything: the earliest of their clocks, capped by the log's"""
+    circumstances: Circumstances | None = None
+    """None: there are none"""
 
     @classmethod
     def unknown(cls, subject: str, epoch: int, partition: int) -> Self:

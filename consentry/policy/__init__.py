@@ -1,5 +1,6 @@
 """The policy: its document typed and checked, its history, what a revision must fulfil. No consent state."""
 
+from consentry.policy.changes import Change, ChangeClass, Changes, changes_between
 from consentry.policy.document import (
     ALLOWING,
     LEAVING,
@@ -21,6 +22,9 @@ from consentry.policy.wording import clause_hashes, clauses_of, missing_clauses
 __all__ = [
     "ALLOWING",
     "LEAVING",
+    "Change",
+    "ChangeClass",
+    "Changes",
     "ClauseChange",
     "Controller",
     "Datum",
@@ -33,6 +37,7 @@ __all__ = [
     "Revision",
     "Vocabulary",
     "changed_clauses",
+    "changes_between",
     "clause_hashes",
     "clauses_of",
     "missing_clauses",

@@ -12,9 +12,10 @@ from consentry.events import (
     RecordedPolicyEvent,
     ServiceDiscontinued,
 )
+from consentry.policy.changes import Changes, changes_between
 from consentry.policy.document import Policy
 from consentry.policy.parse import parse_policy
-from consentry.terms import Position
+from consentry.terms import Cell, Position
 
 
 class Revision(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,10 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
     """of the last record seen"""
     revisions: tuple[Revision, ...] = ()
     """oldest first; versions and times of effect both rise"""
+    changes: tuple[Changes, ...] = ()
+    """what each revision changes in the one before it; the first changes nothing"""
+    reducing: tuple[tuple[int, int], ...] = ()
+    """of each revision that reduces rights: when it takes effect, and its version"""
     discontinued_at: int | None = None
     """from then on the service is discontinued"""
     controller_changes: tuple[ControllerChanged, ...] = ()
@@ -85,7 +90,21 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
             policy=policy,
             event=event,
         )
-        return msgspec.structs.replace(self, position=recorded.position, revisions=(*self.revisions, revision))
+        changes = (
+            changes_between(self.revisions[-1].policy, policy)
+            if self.revisions
+            else Changes(former=0, version=policy.version)
+        )
+        reducing = self.reducing
+        if changes.reduces:
+            reducing = (*reducing, (policy.effective_at, policy.version))
+        return msgspec.structs.replace(
+            self,
+            position=recorded.position,
+            revisions=(*self.revisions, revision),
+            changes=(*self.changes, changes),
+            reducing=reducing,
+        )
 
     def _follows(self, policy: Policy) -> bool:
         if not self.revisions:
@@ -112,6 +131,20 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
         """A published version, in force or not."""
         # Versions rise by one from 1, so a version's place is known.
         return self.revisions[number - 1].policy if 0 < number <= len(self.revisions) else None
+
+    def reductions(self, at_ms: int) -> tuple[int, ...]:
+        """Versions that reduce rights and have taken effect at `at_ms`, ascending."""
+        if not self.reducing:
+            return ()
+        return tuple([version for effective_at, version in self.reducing if effective_at <= at_ms])
+
+    def material_since(self, cell: Cell, version: int, upto: int) -> bool:
+        """Did a version after `version`, up to and with `upto`, change what a consent to the cell covers?"""
+        # Version n stands at place n - 1, so the slice begins with the version after `version`.
+        for changes in self.changes[version:upto]:  # noqa: SIM110  (a generator costs a check twice as much)
+            if cell in changes.material:
+                return True
+        return False
 
     def changes_after(self, at_ms: int) -> int | None:
         """When the terms next change by time alone: a version takes effect, or the service ends."""

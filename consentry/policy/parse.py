@@ -24,7 +24,6 @@ DEFAULT_OPERATIONS = (Operation.COLLECT, Operation.STORE, Operation.USE)
 RESOURCE_TYPES = ("purpose",)
 """What a gateway's resource type can mean: a purpose, whose name is the resource's id."""
 OLDEST = 150
-_NO_DENIAL = ALLOWING | {Reason.NOT_IMPLEMENTED}
 _NEEDED = (
     "policy", "version", "language", "jurisdiction", "controller", "effective_at", "text",
     "guardian_required_below", "sensitive_below", "unknown_age", "prompt_cooldown", "notice_period",
@@ -156,8 +155,8 @@ def _clause_of(field: Field) -> dict[Reason, str]:
     """DENY reasons alone: an ALLOW names its purpose's clause."""
     clauses: dict[Reason, str] = {}
     for name, value in field.entries().items():
-        if name not in Reason.__members__ or Reason[name] in _NO_DENIAL:
-            known = ", ".join(reason for reason in Reason if reason not in _NO_DENIAL)
+        if name not in Reason.__members__ or Reason[name] in ALLOWING:
+            known = ", ".join(reason for reason in Reason if reason not in ALLOWING)
             raise value.fault(f"{name} is not a reason to deny", f"known: {known}")
         clauses[Reason[name]] = value.clause()
     return clauses

@@ -172,5 +172,3 @@ def reaches(birth_date: int, years: int, time_zone: str) -> int:
 def _first_verified(guardianships: tuple[Guardianship, ...]) -> Guardianship | None:
     verified = [each for each in guardianships if each.first_verified_at >= 0]
     return min(verified, key=lambda each: each.first_verified_offset, default=None)
-
-

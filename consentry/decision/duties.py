@@ -1,0 +1,20 @@
+"""What follows from an answer for who asked."""
+
+from consentry.decision.answer import Duty
+from consentry.terms import Reason
+
+OBLIGATIONS_OF = {
+    Reason.WITHDRAWN: (Duty.STOP_PROCESSING, Duty.DELETE_OR_ANONYMISE),
+    Reason.REVOKED: (Duty.STOP_PROCESSING, Duty.DELETE_OR_ANONYMISE),
+    Reason.INVALIDATED: (Duty.STOP_PROCESSING, Duty.DELETE_OR_ANONYMISE),
+    Reason.EXPIRED: (Duty.STOP_PROCESSING, Duty.DELETE_OR_ANONYMISE, Duty.ASK_AGAIN),
+    Reason.RECONSENT_DUE: (Duty.STOP_PROCESSING, Duty.ASK_AGAIN),
+    Reason.OPTED_OUT: (Duty.STOP_PROCESSING,),
+    Reason.GUARDIAN_REQUIRED: (Duty.ASK_GUARDIAN,),
+    Reason.PENDING_GUARDIAN: (Duty.ASK_GUARDIAN,),
+    Reason.PENDING_SUBJECT: (Duty.ASK_AGAIN,),
+    Reason.IDENTIFIABLE_FORM: (Duty.DEIDENTIFY,),
+    Reason.SUBJECT_CLOSED: (Duty.STOP_PROCESSING, Duty.DELETE_OR_ANONYMISE),
+    Reason.SERVICE_DISCONTINUED: (Duty.STOP_PROCESSING, Duty.DELETE_OR_ANONYMISE),
+}
+REAFFIRM = (Duty.REAFFIRM,)

@@ -16,7 +16,7 @@ from consentry.policy.document import (
 )
 from consentry.policy.history import Policies, Revision
 from consentry.policy.parse import parse_policy
-from consentry.policy.revision import changed_clauses, prepare_revision
+from consentry.policy.revision import changed_clauses, check_follows, check_wording, prepare_revision
 from consentry.policy.wording import clause_hashes, clauses_of, missing_clauses
 
 __all__ = [
@@ -38,6 +38,8 @@ __all__ = [
     "Vocabulary",
     "changed_clauses",
     "changes_between",
+    "check_follows",
+    "check_wording",
     "clause_hashes",
     "clauses_of",
     "missing_clauses",

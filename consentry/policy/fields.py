@@ -188,6 +188,11 @@ class Field:
             found[name] = Field(value_node, f"{self.path}.{name}" if self.path else name)
         return found
 
+    def entry(self, name: str) -> "Field":
+        """One value of a mapping; where it has none of that name, the place of the mapping, and the name."""
+        path = f"{self.path}.{name}" if self.path else name
+        return self.entries().get(name) or Field(self.node, path)
+
     def record(self, *, needs: tuple[str, ...] = (), may: tuple[str, ...] = ()) -> "Record":
         """A mapping whose keys are given."""
         found = self.entries()

@@ -193,7 +193,9 @@ def _found(line: Purpose, cells: frozenset[Cell], difference: _Difference) -> Fo
     change = _change(line, part, weight, cells, field, what)
     if weight.change is not ChangeClass.MATERIAL:
         return Found(change)
-    return Found(msgspec.structs.replace(change, asks_again=bool(cells)), cells)
+    # What necessity allows was never asked for, and is not now.
+    asks = any(not _allowed_by_necessity(line, cell) for cell in cells)
+    return Found(msgspec.structs.replace(change, asks_again=asks), cells)
 
 
 def _change(line: Purpose, part: _Part, weight: Weight, cells: frozenset[Cell], field: str, what: str) -> Change:

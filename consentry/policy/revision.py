@@ -1,10 +1,12 @@
 """What must hold before a revision is published: its number, its notice, and no silent change of wording."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from consentry.errors import InvalidPolicy
 from consentry.events import PolicyRevised
 from consentry.policy.document import Policy
+from consentry.policy.fields import Field, root_of
 from consentry.policy.history import Policies, Revision
 from consentry.policy.parse import parse_policy
 from consentry.policy.wording import clause_hashes, hash_of
@@ -23,10 +25,13 @@ def prepare_revision(
     policy = parse_policy(document)
     hashes = _hashes(policy, text)
     former = policies.revisions[-1] if policies.revisions else None
-    _check_version(policy, former)
+    place = root_of(document)
+    _check_version(policy, None if former is None else former.policy, place)
     if former is not None:
-        _check_notice(policy, former, policies, now)
-    _check_clause_changes(policy, former, hashes)
+        _check_effect(policy, former.policy, place)
+        # The notice that was promised counts, not the one that the revision would like.
+        _check_notice(policy, policies.in_force(now) or former.policy, now, place)
+    _check_clause_changes(policy, changed_clauses(former, hashes), place)
     return PolicyRevised(
         event_id=event_id,
         policy=policy.id,
@@ -41,12 +46,33 @@ def prepare_revision(
     )
 
 
-def changed_clauses(former: Revision | None, hashes: dict[str, str]) -> tuple[str, ...]:
+def check_follows(document: str, former: Policy) -> None:
+    """What can be told without the log: does the document follow `former`, with the notice that it promises?
+
+    Notice counts from the document's `announced_at`; without one it is not checked, and publishing will. Raises
+    InvalidPolicy.
+    """
+    policy, place = parse_policy(document), root_of(document)
+    _check_version(policy, former, place)
+    _check_effect(policy, former, place)
+    if policy.announced_at is not None:
+        _check_notice(policy, former, policy.announced_at, place)
+
+
+def check_wording(document: str, text: str, former_text: str) -> None:
+    """Is each clause whose wording differs said to be editorial or material? Raises InvalidPolicy."""
+    policy = parse_policy(document)
+    hashes = _hashes(policy, text)
+    _check_clause_changes(policy, _differing(clause_hashes(former_text), hashes), root_of(document))
+
+
+def changed_clauses(former: Revision | None, hashes: Mapping[str, str]) -> tuple[str, ...]:
     """Clauses whose wording is new, gone or another than in `former`; for a first version none."""
-    if former is None:
-        return ()
-    old = former.event.clause_hashes
-    return tuple(sorted(clause for clause in old.keys() | hashes.keys() if old.get(clause) != hashes.get(clause)))
+    return () if former is None else _differing(former.event.clause_hashes, hashes)
+
+
+def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(sorted(clause for clause in old.keys() | new.keys() if old.get(clause) != new.get(clause)))
 
 
 def _hashes(policy: Policy, text: str) -> dict[str, str]:
@@ -59,53 +85,46 @@ def _hashes(policy: Policy, text: str) -> dict[str, str]:
     return clause_hashes(text)
 
 
-def _check_version(policy: Policy, former: Revision | None) -> None:
-    if former is not None and policy.id != former.policy.id:
-        raise InvalidPolicy(
-            f"this log holds the policy {former.policy.id}, not {policy.id}",
-            where=f"{policy.id}: policy",
-            remedy="another policy needs a log (a topic prefix) of its own",
+def _check_version(policy: Policy, former: Policy | None, place: Field) -> None:
+    if former is not None and policy.id != former.id:
+        raise place.entry("policy").fault(
+            f"this log holds the policy {former.id}, not {policy.id}",
+            "another policy needs a log (a topic prefix) of its own",
         )
     expected = 1 if former is None else former.version + 1
     if policy.version != expected:
         follows = "is the first" if former is None else f"follows {former.version}"
-        raise InvalidPolicy(
-            f"version {policy.version} {follows}, expected {expected}",
-            where=f"{policy.id}: version",
-            remedy=f"number it {expected}",
+        raise place.entry("version").fault(
+            f"version {policy.version} {follows}, expected {expected}", f"number it {expected}"
         )
 
 
-def _check_notice(policy: Policy, former: Revision, policies: Policies, now: int) -> None:
+def _check_effect(policy: Policy, former: Policy, place: Field) -> None:
     if policy.effective_at <= former.effective_at:
-        raise InvalidPolicy(
-            f"it takes effect before version {former.version} does",
-            where=f"{policy.id}: effective_at",
-            remedy="let it take effect after the former version",
-        )
-    # The notice that was promised counts, not the one that the revision would like.
-    promised = policies.in_force(now) or former.policy
-    if policy.effective_at < now + promised.notice_period_ms:
-        raise InvalidPolicy(
-            f"notice of {policy.effective_at - now} ms, promised are {promised.notice_period_ms} ms",
-            where=f"{policy.id}: effective_at",
-            remedy=f"version {promised.version} promises notice_period between publication and effect",
+        raise place.entry("effective_at").fault(
+            f"it takes effect before version {former.version} does", "let it take effect after the former version"
         )
 
 
-def _check_clause_changes(policy: Policy, former: Revision | None, hashes: dict[str, str]) -> None:
-    changed = changed_clauses(former, hashes)
+def _check_notice(policy: Policy, promised: Policy, since: int, place: Field) -> None:
+    if policy.effective_at < since + promised.notice_period_ms:
+        raise place.entry("effective_at").fault(
+            f"notice of {policy.effective_at - since} ms, promised are {promised.notice_period_ms} ms",
+            f"version {promised.version} promises notice_period between publication and effect",
+        )
+
+
+def _check_clause_changes(policy: Policy, changed: tuple[str, ...], place: Field) -> None:
+    said = place.entry("clause_changes")
     silent = [clause for clause in changed if clause not in policy.clause_changes]
     if silent:
-        raise InvalidPolicy(
+        raise said.fault(
             f"the wording of {', '.join(silent)} changed, and the document does not say how",
-            where=f"{policy.id}: clause_changes",
-            remedy=f"say editorial or material: clause_changes: {{{silent[0]}: editorial}}",
+            f'say editorial or material: clause_changes: {{"{silent[0]}": editorial}}',
         )
     idle = [clause for clause in policy.clause_changes if clause not in changed]
     if idle:
-        raise InvalidPolicy(
+        raise said.entry(idle[0]).fault(
             f"{', '.join(idle)} is said to have changed, and its wording did not",
-            where=f"{policy.id}: clause_changes",
-            remedy="name only clauses whose wording changed",
+            "name only clauses whose wording changed",
         )

@@ -28,7 +28,6 @@ _TEXTS = (
     ("controller.name", EDITORIAL),
     ("controller.contact", EDITORIAL),
     ("language", EDITORIAL),
-    ("text", EDITORIAL),
     ("subject_types", EDITORIAL),
 )
 _TABLES = ("authzen.subject_types", "authzen.actions", "authzen.resource_types", "clause_of")

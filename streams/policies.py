@@ -60,6 +60,17 @@ async def publish_revision(
         await follower.stop()
 
 
+async def published_policies(settings: Settings) -> Policies:
+    """All that is published. Raises UntrustedLog, Unavailable."""
+    await require_topics(settings)
+    follower = PolicyFollower(settings)
+    await follower.start()
+    try:
+        return follower.policies
+    finally:
+        await follower.stop()
+
+
 def _standing(policies: Policies, version: int, document: str, text: str) -> Revision | None:
     """The same version with the same document and wording, if it is in the log."""
     for revision in policies.revisions:

@@ -65,7 +65,7 @@ def _found(former: Policy, policy: Policy) -> Iterator[Found]:
         # Both clauses: a line is not taken out of a clause by the revision that rewrites it.
         for clause in dict.fromkeys((line.clause, line.clause if old is None else old.clause)):
             if (said := policy.clause_changes.get(clause)) is not None:
-                yield clause_change(line, clause, said)
+                yield clause_change(line, old, clause, said)
     for name, line in former.purposes.items():
         if name not in policy.purposes:
             yield line_gone(line)

@@ -94,10 +94,11 @@ def line_changes(
                 yield _found(new, _where(shared, datum=datum), difference)
 
 
-def clause_change(line: Purpose, clause: str, said: ClauseChange) -> Found:
+def clause_change(line: Purpose, old: Purpose | None, clause: str, said: ClauseChange) -> Found:
     """The wording of the line's clause is other, and the revision says in which way."""
+    shared = _NO_CELLS if old is None else cells_of(line) & cells_of(old)
     what = f"the wording of clause {clause} is other"
-    return _found(line, cells_of(line), _Difference(f"clause_changes.{clause}", _WEIGHT_OF_CLAUSE[said], what))
+    return _found(line, shared, _Difference(f"clause_changes.{clause}", _WEIGHT_OF_CLAUSE[said], what))
 
 
 def datum_changes(old: Datum, new: Datum) -> Iterator[_Difference]:

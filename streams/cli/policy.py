@@ -2,18 +2,23 @@
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import click
 import msgspec
 
+from consentry.errors import ConsentryError
 from consentry.settings import Settings
-from streams.cli.frame import KAFKA, json_flag, show, show_json, warn, with_settings
+from streams.cli.frame import KAFKA, json_flag, note, show, show_json, warn, with_settings
+
+if TYPE_CHECKING:
+    from consentry.policy import Policies, Policy
 
 
 @click.group()
 def policy() -> None:
-    """Check a policy document, publish its revisions.
+    """Check a policy document, see what a revision changes, publish it.
 
     \b
     Example:
@@ -47,26 +52,44 @@ document_argument = click.argument("document", type=click.File(encoding="utf-8")
 @policy.command()
 @document_argument
 @click.option("--text", type=click.File(encoding="utf-8"), help="The wording, to look for its clauses.")
+@click.option("--against", type=click.File(encoding="utf-8"), help="The version before it: does it follow that?")
+@click.option("--against-text", type=click.File(encoding="utf-8"), help="That one's wording, to find what changed.")
 @json_flag
-def validate(document: click.utils.LazyFile, text: click.utils.LazyFile | None, as_json: bool) -> None:
+def validate(
+    document: click.utils.LazyFile,
+    text: click.utils.LazyFile | None,
+    against: click.utils.LazyFile | None,
+    against_text: click.utils.LazyFile | None,
+    as_json: bool,
+) -> None:
     """Check a policy document.
 
-    FILE may be - for standard input. Exit 1 with line and field if it is not valid.
+    FILE may be - for standard input. Exit 1 with line and field if it is not valid. With --against it must also follow
+    that version, in number, time of effect and notice; with both wordings, say how each changed clause changed.
 
     \b
-    Example:
+    Examples:
       consentry policy validate policy.yaml --text policy.txt
+      consentry policy validate v2.yaml --text v2.txt --against v1.yaml --against-text v1.txt
     """
-    from consentry.policy import missing_clauses, parse_policy
+    from consentry.policy import check_follows, check_wording, missing_clauses, parse_policy
 
-    parsed = parse_policy(document.read())
+    if against_text is not None and (text is None or against is None):
+        raise click.UsageError("--against-text needs --text and --against: it is their wordings that are compared")
+    source = document.read()
+    wording = None if text is None else text.read()
+    parsed = parse_policy(source)
+    if against is not None:
+        check_follows(source, parse_policy(against.read()))
+    if against_text is not None and wording is not None:
+        check_wording(source, wording, against_text.read())
     result = Validated(
         policy=parsed.id,
         version=parsed.version,
         effective_at=parsed.effective_at,
         purposes=len(parsed.purposes),
         data=len(parsed.data),
-        not_in_text=() if text is None else missing_clauses(parsed, text.read()),
+        not_in_text=() if wording is None else missing_clauses(parsed, wording),
     )
     if as_json:
         show_json(result)
@@ -75,7 +98,70 @@ def validate(document: click.utils.LazyFile, text: click.utils.LazyFile | None, 
 
     show(f"{result.policy} version {result.version} is valid", fg="green")
     show(f"{result.purposes} purposes, {result.data} data categories, in force from {moment(result.effective_at)}")
+    if against is not None and against_text is None:
+        note("the wordings were not compared: name both with --text and --against-text")
     _warn_of_clauses(result.not_in_text)
+
+
+@policy.command()
+@click.argument("document", type=click.File(encoding="utf-8"), metavar="[FILE]", required=False)
+@click.option("--against", type=click.File(encoding="utf-8"), help="The former document, a file.")
+@click.option("--from", "former", type=int, help="The former document, a published version.")
+@click.option("--to", "version", type=int, help="In place of FILE: a published version.")
+@with_settings(*KAFKA)
+@json_flag
+def diff(
+    settings: Settings,
+    document: click.utils.LazyFile | None,
+    against: click.utils.LazyFile | None,
+    former: int | None,
+    version: int | None,
+    as_json: bool,
+) -> None:
+    """Show what a revision changes, whom it asks again, and why.
+
+    Each change is editorial, narrowing or material, and may reduce a right, which needs express acceptance. Without
+    --against and --from it is compared with the published version before it. Only published versions need Kafka.
+
+    \b
+    Examples:
+      consentry policy diff v2.yaml --against v1.yaml
+      consentry policy diff v3.yaml
+      consentry policy diff --from 1 --to 2
+    """
+    from consentry.policy import changes_between, parse_policy
+    from streams.cli.policy_diff import difference, show_difference
+
+    if (document is None) == (version is None):
+        raise click.UsageError("name one document that is compared: FILE or --to")
+    if against is not None and former is not None:
+        raise click.UsageError("--against and --from both name the former document")
+    given = None if document is None else parse_policy(document.read())
+    before = None if against is None else parse_policy(against.read())
+    if given is None or before is None:
+        from streams.policies import published_policies
+
+        published = asyncio.run(published_policies(settings))
+        given = given or _version(published, version or 0)
+        before = before or _version(published, given.version - 1 if former is None else former)
+    if given.id != before.id:
+        raise ConsentryError(f"{given.id} and {before.id} are two policies", remedy="compare versions of one policy")
+    found = difference(given, changes_between(before, given))
+    if as_json:
+        show_json(found)
+        return
+    show_difference(found)
+
+
+def _version(published: "Policies", number: int) -> "Policy":
+    policy = published.version(number)
+    if policy is None:
+        versions = len(published.revisions)
+        raise ConsentryError(
+            f"version {number} is not published",
+            remedy=f"published are 1 to {versions}" if versions else "name the document as a file: --against v1.yaml",
+        )
+    return policy
 
 
 @policy.command()

@@ -37,14 +37,23 @@ class Lowering(msgspec.Struct, frozen=True, gc=False):
 class Age:
     """A subject's age by one policy's lines. Moments are ms since the epoch, UTC; places are offsets."""
 
-    __slots__ = ("_guarded", "_policy", "_statements", "_unknown", "lowering")
+    __slots__ = ("_guarded", "_latest", "_policy", "_statements", "_unknown", "lowering")
 
     def __init__(self, circumstances: Circumstances, policy: Policy) -> None:
         self._policy = policy
         self._statements = circumstances.ages
         self._guarded = _first_verified(circumstances.guardianships)
         self._unknown = _RANK[policy.unknown_age]
+        known = [statement.occurred_at for statement in self._statements]
+        self._latest = max(known if self._guarded is None else (*known, self._guarded.first_verified_at), default=0)
         self.lowering = self._last_lowering() if self._statements else None
+
+    def now(self, now: int) -> AgeBand:
+        """The class at `now`. Who asks may have a clock behind the log's: what the log holds has happened."""
+        return self.at(max(now, self._latest))
+
+    def is_adult(self, now: int) -> bool:
+        return self.now(now) is AgeBand.ADULT
 
     def at(self, moment: int, known: int = EVERYTHING) -> AgeBand:
         """The class at `moment`, from what the log held up to `known` (that place included)."""
@@ -67,7 +76,7 @@ class Age:
 
     def came_of_age(self, now: int) -> int | None:
         """For who is of age at `now`: since when without a break; None: there was no time before it."""
-        moments = sorted({moment for moment in self._turning_points() if moment <= now})
+        moments = sorted({moment for moment in self._turning_points() if moment <= max(now, self._latest)})
         if not moments:
             return None
         if all(self.is_adult_at(moment) for moment in moments):

@@ -32,7 +32,7 @@ def live_exemption(
             and (found is None or invocation.valid_until > found[0].valid_until)
             and _names(invocation, cell, now)
             and not _ended(facts, invocation, cell)
-            and not (line.guardian and age is not None and not age.is_adult_at(now))
+            and not (line.guardian and age is not None and not age.is_adult(now))
             and not (line.voided_by_objection and _objected(row, facts, cell, age))
         ):
             found = (invocation, line)

@@ -37,7 +37,7 @@ def standing_by_age(
         own, by_guardians = kept_own, kept_by_guardians
     if not own and not by_guardians:
         return None
-    band = age.at(now)
+    band = age.now(now)
     if band is AgeBand.ADULT:
         return _of_who_came_of_age(row, own, by_guardians, terms, age, now)
     return _of_minor(row, own, by_guardians, terms, age, band, now)

@@ -159,7 +159,7 @@ def _steps_6_to_8(case: Case, datum: str) -> Finding | None:
         and (objections := standing_opt_outs(row, line.name, age))
     ):
         return Finding(6, Reason.OPTED_OUT, evidence=tuple([text_of(each.event_id) for each in objections]))
-    if age is not None and not line.protects_minors and not age.is_adult_at(case.now):
+    if age is not None and not line.protects_minors and not age.is_adult(case.now):
         lacking = _guardian_lacks(case, age, datum)
         if lacking is not None:
             return lacking
@@ -229,7 +229,7 @@ def cell_standing(case: Case, datum: str) -> Standing:
     only_separately = (
         datum in line.only_separately
         or case.request.operation in LEAVING
-        or (age is not None and age.at(case.now) is AgeBand.CHILD)
+        or (age is not None and age.now(case.now) is AgeBand.CHILD)
     )
     terms = Terms(_cell(case, datum), case.version, only_separately, line.protects_minors, case.policies, age)
     return standing_of(row, terms, case.now)

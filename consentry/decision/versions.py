@@ -35,7 +35,7 @@ def _accepted(row: SubjectState, version: int, former: Policy, now: int) -> bool
         )
     if any(each.policy_version >= version for each in guardians_acceptances(facts, age)):
         return True
-    return age.is_adult_at(now) and any(
+    return age.is_adult(now) and any(
         each.actor_role is ActorRole.SUBJECT
         and each.policy_version >= version
         and age.adults_act(each.occurred_at, each.recorded_at, each.offset)

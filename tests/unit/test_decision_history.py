@@ -23,8 +23,8 @@ from unit.story import (
 
 from consentry.events import ControllerChanged, ServiceDiscontinued
 from consentry.policy import Policies
-from consentry.state.row import SubjectState
-from consentry.terms import Position, Reason, Status
+from consentry.state.row import Circumstances, Invocation, Scope, SubjectState
+from consentry.terms import Operation, Position, Reason, Status
 
 CLINIC = (Path(__file__).parent / "cases" / "clinic-policy.yaml").read_text(encoding="utf-8")
 EFFECTIVE = 1_767_830_400_000
@@ -92,14 +92,14 @@ def test_before_the_second_version_takes_effect_the_first_is_in_force() -> None:
     assert answer.expires_at == SECOND_EFFECTIVE
 
 
-def test_a_grant_under_an_older_version_is_not_weighed_yet() -> None:
+def test_a_grant_under_an_older_version_holds_where_nothing_of_its_cell_changed() -> None:
     answer = ask(granted(), second_version(), GENDER, SECOND_EFFECTIVE, 0)
-    assert answer.reason is Reason.NOT_IMPLEMENTED
+    assert answer.reason is Reason.CONSENT
     assert answer.policy_version == 2
 
 
-def test_a_necessity_under_a_second_version_is_not_weighed_for_who_may_have_come_before() -> None:
-    assert ask(granted(), second_version(), SEARCH, SECOND_EFFECTIVE, 0).reason is Reason.NOT_IMPLEMENTED
+def test_a_necessity_of_both_versions_allows_who_came_before_the_second() -> None:
+    assert ask(granted(), second_version(), SEARCH, SECOND_EFFECTIVE, 0).reason is Reason.NECESSARY
 
 
 def test_who_has_no_row_goes_by_the_version_in_force() -> None:
@@ -113,9 +113,9 @@ def test_a_denial_under_a_second_version_keeps_its_own_reason() -> None:
     assert ask(granted(), second_version(), other, SECOND_EFFECTIVE, 0).reason is Reason.NO_CONSENT
 
 
-def test_a_grant_under_a_version_not_yet_in_force_is_not_weighed() -> None:
+def test_a_grant_under_a_version_not_yet_in_force_does_not_count_yet() -> None:
     row = granted(policy_version=2)
-    assert ask(row, second_version(), GENDER, SECOND_EFFECTIVE - 1, 0).reason is Reason.NOT_IMPLEMENTED
+    assert ask(row, second_version(), GENDER, SECOND_EFFECTIVE - 1, 0).reason is Reason.RECONSENT_DUE
 
 
 def test_until_the_service_ends_it_is_answered_and_the_end_is_named() -> None:
@@ -147,11 +147,11 @@ def test_a_closed_account_is_told_before_the_end_of_the_service() -> None:
     assert ask(closed, discontinued(START), SEARCH, START, 0).reason is Reason.SUBJECT_CLOSED
 
 
-def test_consent_given_before_another_controller_on_other_terms_is_not_weighed_yet() -> None:
+def test_consent_given_before_another_controller_on_other_terms_is_due_again() -> None:
     policies = sold(START + MINUTE, terms_kept=False)
     before = ask(granted(), policies, GENDER, START + MINUTE - 1, 0)
     assert (before.reason, before.expires_at) == (Reason.CONSENT, START + MINUTE)
-    assert ask(granted(), policies, GENDER, START + MINUTE, 0).reason is Reason.NOT_IMPLEMENTED
+    assert ask(granted(), policies, GENDER, START + MINUTE, 0).reason is Reason.RECONSENT_DUE
 
 
 def test_consent_given_to_the_new_controller_holds() -> None:
@@ -160,10 +160,9 @@ def test_consent_given_to_the_new_controller_holds() -> None:
 
 
 def test_a_clock_ahead_does_not_move_a_consent_behind_the_sale() -> None:
-    row = granted()
-    row = replace(row, acts=(replace(row.acts[0], occurred_at=START + 2 * MINUTE),))
+    row = granted(occurred="PT2M")
     answer = ask(row, sold(START + MINUTE, terms_kept=False), GENDER, START + MINUTE, 0)
-    assert answer.reason is Reason.NOT_IMPLEMENTED
+    assert answer.reason is Reason.RECONSENT_DUE
 
 
 def test_a_controller_that_keeps_the_terms_changes_nothing() -> None:
@@ -171,9 +170,11 @@ def test_a_controller_that_keeps_the_terms_changes_nothing() -> None:
     assert (answer.reason, answer.expires_at) == (Reason.CONSENT, None)
 
 
-def test_where_an_unknown_age_is_no_adults_nothing_is_allowed_yet() -> None:
+def test_where_an_unknown_age_is_no_adults_only_what_protects_minors_is_allowed() -> None:
     policies = published(Policies(), DOCUMENT.replace("unknown_age: adult", "unknown_age: minor"))
-    assert ask(None, policies, SEARCH, START, 0).reason is Reason.NOT_IMPLEMENTED
+    assert ask(None, policies, SEARCH, START, 0).reason is Reason.GUARDIAN_REQUIRED
+    protecting = {"operation": "use", "purpose": "security.malware", "data": ["installed_apps"]}
+    assert ask(None, policies, protecting, START, 0).reason is Reason.NECESSARY
 
 
 def clinic() -> Policies:
@@ -207,32 +208,56 @@ def test_a_separate_purpose_needs_a_consent_of_its_own(expression: str, reason: 
     assert ask(row, clinic(), study, START, 0).reason is reason
 
 
-def test_a_line_that_demands_a_form_is_not_weighed_yet() -> None:
-    research = {"operation": "use", "purpose": "research", "data": ["name"]}
-    assert ask(None, clinic(), research, START, 0).reason is Reason.NOT_IMPLEMENTED
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({}, Reason.IDENTIFIABLE_FORM),
+        ({"form": "deidentified"}, Reason.NECESSARY),
+        ({"form": "anonymised"}, Reason.NECESSARY),
+        ({"form": "deidentified", "joined_with_identity": True}, Reason.IDENTIFIABLE_FORM),
+    ],
+)
+def test_a_line_that_demands_a_form_demands_it_of_use_too(said: dict[str, Any], reason: Reason) -> None:
+    research = {"operation": "use", "purpose": "research", "data": ["name"], **said}
+    assert ask(None, clinic(), research, START, 0).reason is reason
 
 
 def exempted(*, closed_at: int | None = None, erased_at: int | None = None) -> SubjectState:
-    """A row that may hold an exemption; made by hand, for a fold leaves none in what is closed."""
+    """A row with an exemption that outlives the account; made by hand, for a fold keeps none in what is erased."""
     return SubjectState(
         subject=SUBJECT,
         position=Position(1, 3, 1),
         closed_at=closed_at,
         erased_at=erased_at,
-        uninterpreted=("ExemptionInvoked",),
+        circumstances=Circumstances(
+            invocations=(
+                Invocation(
+                    event_id=bytes(16),
+                    code="c",
+                    legal_ref="act 5",
+                    valid_until=START + MINUTE,
+                    occurred_at=0,
+                    recorded_at=0,
+                    offset=1,
+                    scope=Scope("", (Operation.STORE, Operation.USE), ("search_log",)),
+                ),
+            )
+        ),
     )
 
 
 STORE = {"operation": "store", "purpose": "search.service", "data": ["search_log"]}
 
 
-def test_storing_what_an_exemption_may_cover_is_not_weighed_after_closure() -> None:
+def test_what_an_exemption_covers_may_still_be_stored_after_closure() -> None:
     answer = ask(exempted(closed_at=START), first_version(), STORE, START, 0)
-    assert answer.reason is Reason.NOT_IMPLEMENTED
+    assert (answer.reason, answer.clause, answer.expires_at) == (Reason.EXEMPT, "1.9.c", START + MINUTE)
+    assert ask(exempted(closed_at=START), first_version(), STORE, START + MINUTE, 0).reason is Reason.SUBJECT_CLOSED
 
 
-def test_storing_what_an_exemption_may_cover_is_not_weighed_after_the_end_of_the_service() -> None:
-    assert ask(exempted(), discontinued(START), STORE, START, 0).reason is Reason.NOT_IMPLEMENTED
+def test_what_an_exemption_covers_may_still_be_stored_after_the_end_of_the_service() -> None:
+    assert ask(exempted(), discontinued(START), STORE, START, 0).reason is Reason.EXEMPT
+    assert ask(exempted(), discontinued(START), STORE, START + MINUTE, 0).reason is Reason.SERVICE_DISCONTINUED
 
 
 def test_using_it_is_denied_after_closure() -> None:

@@ -1,6 +1,9 @@
 """Publishing the policy on a real Kafka: checked, once, and the first of two publishers stands."""
 
 import asyncio
+import json
+import subprocess
+import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,6 +21,8 @@ POLICIES = Path(__file__).parents[2] / "examples" / "policies"
 DOCUMENT = (POLICIES / "reference-v1.yaml").read_text(encoding="utf-8")
 TEXT = (POLICIES / "privacy-policy.txt").read_text(encoding="utf-8")
 NOW = 1_795_000_000_000
+ANNOUNCED = 1_780_272_000_000
+"""2026-06-01T00:00:00Z: what the second version says"""
 
 
 @pytest.fixture
@@ -87,3 +92,18 @@ async def test_a_document_that_is_not_valid_never_asks_kafka() -> None:
 async def test_a_kafka_that_does_not_answer_is_unavailable() -> None:
     with pytest.raises(Unavailable):
         await publish(Settings(bootstrap_servers="127.0.0.1:1"))
+
+
+async def test_published_versions_are_compared(settings: Settings) -> None:
+    await publish(settings)
+    document = (POLICIES / "reference-v2.yaml").read_text(encoding="utf-8")
+    text = (POLICIES / "privacy-policy-v2.txt").read_text(encoding="utf-8")
+    await publish_revision(settings, document, text, now=ANNOUNCED, event_id=uuid4())
+    diff = [sys.executable, "-m", "streams.cli", "policy", "diff", "--json"]
+    flags = ["--bootstrap-servers", settings.bootstrap_servers, "--topic-prefix", settings.topic_prefix]
+    asked = (["--from", "1", "--to", "2"], ["--to", "2"], [str(POLICIES / "reference-v2.yaml")])
+    answers = [subprocess.run([*diff, *one, *flags], capture_output=True, check=True).stdout for one in asked]
+    assert len(set(answers)) == 1
+    assert [json.loads(answers[0])[key] for key in ("former", "version", "reduces")] == [1, 2, True]
+    missing = subprocess.run([*diff, "--to", "3", *flags], capture_output=True, check=False)
+    assert (missing.returncode, b"version 3 is not published" in missing.stderr) == (2, True)

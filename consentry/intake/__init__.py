@@ -9,6 +9,7 @@ Both doors, HTTP and the intake topics, go through `take_in`; nobody else writes
 from consentry.intake.bearing import Bearing, bearing_of
 from consentry.intake.naming import idempotent_id, quarantine_id
 from consentry.intake.roles import AGE_SOURCES, MAY_SEND, Caller, CallerRole
+from consentry.intake.rows import RowOf, no_rows
 from consentry.intake.subjects import (
     fault_of_subject,
     is_hashed,
@@ -18,7 +19,7 @@ from consentry.intake.subjects import (
     stored_subject,
 )
 from consentry.intake.submission import Submission, parse_submission
-from consentry.intake.take import Accepted, RowOf, faults_before_sending, no_rows, take_in
+from consentry.intake.take import Accepted, faults_before_sending, take_in
 
 __all__ = [
     "AGE_SOURCES",

@@ -78,8 +78,8 @@ def _by_content(
         case PermissionObserved():
             return Bearing.LOOSENS if event.state is PermissionState.ON else Bearing.TIGHTENS
         case AgeAsserted():
-            # a birth date, or "minor" said of a child, may do either; what lowers the age always counts
-            return Bearing.LOOSENS if event.age_band is AgeBand.ADULT else Bearing.NEITHER
+            # a birth date may do either; what lowers the age always counts, and `fold` weighs what raises it
+            return Bearing.LOOSENS if event.age_band is AgeBand.ADULT else Bearing.TIGHTENS
         case RightsRequested():
             return Bearing.TIGHTENS if event.right is Right.OBJECTION else Bearing.NEITHER
         case RightsResolved():

@@ -110,7 +110,7 @@ AGE_SOURCES: Final[Mapping[AgeSource, SpeaksFor]] = {
 """Who may assert an age from which source; narrower than its line in MAY_SEND."""
 
 MUST_NOT_LOOSEN: Final = frozenset({ActorRole.CONTROLLER, ActorRole.SYSTEM})
-"""Whatever loosens comes from the person or a guardian; the types below have rules of their own."""
+"""Whatever loosens comes from the person or a guardian (verified: see `guardians`); the types below have own rules."""
 LOOSENED_BY_OTHERS: Final[frozenset[type[SubjectEvent]]] = frozenset(
     {AgeAsserted, ExemptionInvoked, GuardianVerified, QuarantineReleased, RightsResolved}
 )
@@ -135,26 +135,14 @@ def faults_of_authority(event: AnySubjectEvent, caller: Caller) -> Iterator[Faul
         yield _refused(
             "/actor/role", f"a {event.actor.role} never loosens", "the subject or a guardian must have acted"
         )
-    if event.actor.role is ActorRole.GUARDIAN:
-        yield _refused(
-            "/actor/role",
-            "nothing yet tells that this guardian is linked and verified for this subject",
-            "what a guardian tightens is taken; what a guardian loosens is not taken yet",
-            code="GUARDIAN_NOT_VERIFIED",
-        )
+    if event.actor.role is ActorRole.GUARDIAN and isinstance(event, PermissionObserved):
+        yield _refused("/actor/role", "a guardian does not say that a permission is on", "the subject's device does")
 
 
 def _faults_of_source(event: AgeAsserted, caller: Caller) -> Iterator[Fault]:
     line = AGE_SOURCES[event.source]
     if not _speaks(line, caller, event.actor.role):
         yield _refused("/source", f"an age is not {event.source} by this caller and actor", _who_may(line))
-    elif event.source is AgeSource.GUARDIAN:
-        yield _refused(
-            "/source",
-            "nothing yet tells that this guardian is verified for this subject",
-            "an age by a guardian is not taken yet",
-            code="GUARDIAN_NOT_VERIFIED",
-        )
 
 
 def _speaks(line: SpeaksFor, caller: Caller, actor: ActorRole) -> bool:
@@ -167,5 +155,5 @@ def _who_may(line: SpeaksFor) -> str:
     return "; ".join(f"a {role} may, for {' or '.join(sorted(actors))}" for role, actors in line.items())
 
 
-def _refused(where: str, what: str, remedy: str, *, code: str = "ROLE_NOT_ALLOWED") -> Fault:
-    return Fault(where=where, what=what, remedy=remedy, status=403, code=code)
+def _refused(where: str, what: str, remedy: str) -> Fault:
+    return Fault(where=where, what=what, remedy=remedy, status=403, code="ROLE_NOT_ALLOWED")

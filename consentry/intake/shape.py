@@ -25,7 +25,7 @@ from consentry.events import (
 )
 from consentry.intake.bearing import Bearing, bearing_of
 from consentry.intake.faults import Fault
-from consentry.intake.subjects import fault_of_device, fault_of_subject, kind_of, looks_like_contact
+from consentry.intake.subjects import DEVICE, fault_of_device, fault_of_subject, kind_of, looks_like_contact
 from consentry.intake.submission import is_evidence
 from consentry.settings import Settings
 from consentry.terms import ActorRole, Position, Right
@@ -42,7 +42,7 @@ _NAMES = ("purpose", "scene", "permission", "code")
 _NAME_LISTS = ("data", "recipients")
 _TEXTS = ("reason", "method", "relation", "legal_ref", "outcome", "topic", "request_id", "error")
 _AGENTS = ("approver",)
-_OLDEST_YEARS = 130
+_OLDEST_YEARS = 150
 _AGENT_REMEDY = "1 to 128 of A-Z a-z 0-9 . _ ~ : / -"
 _NAME_REMEDY = "1 to 128 of A-Z a-z 0-9 . _ ~ -"
 _AHEAD_OF_UTC = timedelta(hours=14)
@@ -107,8 +107,8 @@ def _guardian(where: str, guardian: str, event: AnySubjectEvent, settings: Setti
     yield from _said(where, fault)
     if fault is None and guardian == event.subject:
         yield Fault(where=where, what="nobody is their own guardian")
-    if fault is None and kind_of(guardian) == "device":
-        yield Fault(where=where, what="a guardian is a person with an account, not a device")
+    if fault is None and kind_of(guardian) == DEVICE:
+        yield Fault(where=where, what="a guardian is a person, not a device")
 
 
 def _words(event: AnySubjectEvent, settings: Settings) -> Iterator[Fault]:
@@ -203,8 +203,8 @@ def _identity(event: IdentityLinked, settings: Settings) -> Iterator[Fault]:
     for field, name in (("device", event.device), ("account", event.account)):
         fault = fault_of_subject(name, settings)
         yield from _said(f"/{field}", fault)
-        if fault is None and kind_of(name) != field:
-            yield Fault(where=f"/{field}", what=f"it is of type {kind_of(name)}, not {field}")
+        if fault is None and (kind_of(name) == DEVICE) is not (field == DEVICE):
+            yield Fault(where=f"/{field}", what=f"it is of type {kind_of(name)}")
     if event.subject not in (event.device, event.account):
         yield Fault(where="/subject", what="it is neither the device nor the account that are linked")
 

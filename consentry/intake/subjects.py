@@ -15,6 +15,8 @@ from consentry.events import Genesis
 from consentry.settings import Settings
 from consentry.terms import SubjectIds
 
+DEVICE = "device"
+"""The one type of subject that is no person, in every policy; a subject of any other type may be a guardian."""
 _SUBJECT = re.compile(r"(?P<kind>[A-Za-z][A-Za-z0-9_-]{0,31}):(?P<id>[A-Za-z0-9._~-]{1,128})", re.ASCII)
 _HASHED = re.compile(r"(?P<kind>[A-Za-z][A-Za-z0-9_-]{0,31}):h1:(?P<id>[A-Za-z0-9_-]{43})", re.ASCII)
 _DEVICE = re.compile(r"[A-Za-z0-9._~-]{1,128}", re.ASCII)

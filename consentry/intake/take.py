@@ -9,22 +9,22 @@ from consentry.codec import encode_event
 from consentry.errors import Unavailable
 from consentry.events import (
     AnySubjectEvent,
-    ConsentDeferred,
     ConsentGiven,
     ConsentReaffirmed,
-    ConsentRequested,
+    ExemptionInvoked,
     Genesis,
     GuardianLinked,
     GuardianUnlinked,
     GuardianVerified,
     PreferenceSet,
-    QuarantineReleased,
 )
 from consentry.intake.bearing import Bearing, bearing_of
 from consentry.intake.cells import completed
 from consentry.intake.faults import Fault, refusal
+from consentry.intake.guardians import faults_of_guardian
 from consentry.intake.naming import faults_of_actor, idempotent_id, with_stored_ids
 from consentry.intake.roles import Caller, CallerRole, faults_of_authority
+from consentry.intake.rows import RowOf, Rows, faults_of_row, is_repeat, no_rows
 from consentry.intake.shape import fault_of_clock, faults_of_shape
 from consentry.intake.subjects import fault_of_subject, require_subject_ids
 from consentry.intake.submission import UNNAMED, Submission
@@ -32,13 +32,9 @@ from consentry.partition import partition_of
 from consentry.policy import Policies, Policy
 from consentry.settings import Secret, Settings
 from consentry.state.direction import tightens
-from consentry.state.grants import has_room
-from consentry.state.recent import Repeat, content_hash, repeat_of
 from consentry.state.row import SubjectState
 from consentry.terms import Position
 
-RowOf = Callable[[str], SubjectState | None]
-"""A subject, as the log names it -> its row as far as it is known; None: nothing is known of it."""
 _POSITION_BYTES = 64
 """room for an expected_position that is filled in last"""
 
@@ -58,7 +54,7 @@ class Accepted(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self.event, expected_position=str(position))
 
 
-class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
+class Measure(msgspec.Struct, frozen=True, kw_only=True):
     """What an event is measured by."""
 
     caller: Caller
@@ -67,11 +63,7 @@ class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     now: int
     arrived_at: int
-    row_of: RowOf
-
-
-def no_rows(_subject: str) -> None:
-    """Where no row is at hand: `fold` weighs what intake could not see."""
+    rows: Rows
 
 
 def take_in(
@@ -94,14 +86,15 @@ def take_in(
     policy is in force, and UntrustedLog where these settings would write the other kind of ids than the log holds.
     """
     require_subject_ids(settings, identity)
-    by = Circumstances(
+    arrived_at = now if arrived_at is None else arrived_at
+    by = Measure(
         caller=caller,
         policies=policies,
         identity=identity,
         settings=settings,
         now=now,
-        arrived_at=now if arrived_at is None else arrived_at,
-        row_of=row_of,
+        arrived_at=arrived_at,
+        rows=Rows(row_of, identity, arrived_at),
     )
     policy = policies.in_force(now)
     if policy is None:
@@ -116,6 +109,8 @@ def take_in(
             event = msgspec.structs.replace(event, event_id=event_id)
         accepted, found = _take(event, policy, by)
         taken.append(accepted)
+        if not found and len(submissions) > 1:
+            by.rows.add(accepted.event)
         faults += [fault.within(submission.place) for fault in found]
     faults += _faults_of_repetition(submissions, taken)
     if faults:
@@ -140,7 +135,7 @@ def faults_before_sending(event: AnySubjectEvent, settings: Settings, now: int) 
     return faults
 
 
-def _take(event: AnySubjectEvent, policy: Policy, by: Circumstances) -> tuple[Accepted, list[Fault]]:
+def _take(event: AnySubjectEvent, policy: Policy, by: Measure) -> tuple[Accepted, list[Fault]]:
     """One event on its way, and what is wrong with it: each stage needs what those before it have made sure of."""
     for stage in (_faults_of_sender, _faults_of_form):
         faults = list(stage(event, by))
@@ -149,7 +144,7 @@ def _take(event: AnySubjectEvent, policy: Policy, by: Circumstances) -> tuple[Ac
     event = _with_corrected_clock(event, by.arrived_at)
     event = msgspec.structs.replace(with_stored_ids(event, by.settings), producer=by.caller.name, sent_at=None)
     event, faults = completed(event, by.policies, policy, by.arrived_at)
-    faults = faults or [*_faults_of_time(event, by), *_faults_of_row(event, by)]
+    faults = faults or [*_faults_of_time(event, by), *_faults_of_rows(event, policy, by)]
     if faults:
         return Accepted(event), faults
     value = encode_event(event)
@@ -157,7 +152,7 @@ def _take(event: AnySubjectEvent, policy: Policy, by: Circumstances) -> tuple[Ac
     return Accepted(event, None, value), [large] if large else []
 
 
-def _faults_of_sender(event: AnySubjectEvent, by: Circumstances) -> Iterator[Fault]:
+def _faults_of_sender(event: AnySubjectEvent, by: Measure) -> Iterator[Fault]:
     yield from faults_of_authority(event, by.caller)
     if event.producer not in ("", by.caller.name):
         yield Fault(
@@ -169,7 +164,7 @@ def _faults_of_sender(event: AnySubjectEvent, by: Circumstances) -> Iterator[Fau
         )
 
 
-def _faults_of_form(event: AnySubjectEvent, by: Circumstances) -> Iterator[Fault]:
+def _faults_of_form(event: AnySubjectEvent, by: Measure) -> Iterator[Fault]:
     malformed = False
     for fault in faults_of_shape(event, by.settings, by.now):
         malformed = True
@@ -200,10 +195,12 @@ def _with_corrected_clock(event: AnySubjectEvent, now: int) -> AnySubjectEvent:
     return msgspec.structs.replace(event, occurred_at=event.occurred_at - skew_ms, skew_ms=skew_ms)
 
 
-def _faults_of_time(event: AnySubjectEvent, by: Circumstances) -> Iterator[Fault]:
+def _faults_of_time(event: AnySubjectEvent, by: Measure) -> Iterator[Fault]:
     fault = fault_of_clock(event, by.settings, by.arrived_at)
     if fault is not None:
         yield fault
+    if isinstance(event, ExemptionInvoked) and event.valid_until <= by.arrived_at:
+        yield Fault(where="/valid_until", what="it is over already", remedy="an exemption is invoked for what comes")
     expected = getattr(event, "expected_position", None)
     if expected is None:
         return
@@ -220,29 +217,10 @@ def _faults_of_time(event: AnySubjectEvent, by: Circumstances) -> Iterator[Fault
         yield Fault(where="/expected_position", what="this subject's events lie in another partition")
 
 
-def _faults_of_row(event: AnySubjectEvent, by: Circumstances) -> Iterator[Fault]:
-    row = by.row_of(event.subject)
-    if row is None:
-        return
-    repeat = repeat_of(row.recent, event.event_id.bytes, content_hash(event))
-    if repeat is Repeat.SAME:
-        return  # safe to repeat, whatever came after it
-    if repeat is Repeat.OTHER_CONTENT:
-        yield _conflict("/event_id", "this event is known and says something else", "EVENT_ID_CONFLICT")
-    closed = row.closed_at is not None or row.erased_at is not None
-    if closed and bearing_of(event) is Bearing.LOOSENS:
-        yield _conflict("/subject", "the account is closed, for good", "SUBJECT_CLOSED")
-    if isinstance(event, QuarantineReleased) and event.position not in row.quarantined:
-        yield _conflict("/position", "no record of this position is quarantined", "NOT_QUARANTINED")
-    if isinstance(event, ConsentGiven | ConsentReaffirmed | ConsentRequested | ConsentDeferred) and not has_room(
-        row, event
-    ):
-        what = "with it the subject would have more cells than a row holds"
-        yield Fault(where="", what=what, remedy="name fewer operations, data or recipients", code="ROW_LIMIT")
-
-
-def _conflict(where: str, what: str, code: str) -> Fault:
-    return Fault(where=where, what=what, status=409, code=code)
+def _faults_of_rows(event: AnySubjectEvent, policy: Policy, by: Measure) -> Iterator[Fault]:
+    if not is_repeat(event, by.rows.known(event.subject)):
+        yield from faults_of_row(event, by.rows)
+        yield from faults_of_guardian(event, by.rows, policy, by.now)
 
 
 def _fault_of_size(value: bytes, settings: Settings) -> Fault | None:
@@ -262,7 +240,7 @@ def _faults_of_repetition(submissions: Sequence[Submission], taken: Sequence[Acc
         seen.add(accepted.event.event_id)
 
 
-def _in_sequence(taken: Sequence[Accepted], by: Circumstances) -> tuple[Accepted, ...]:
+def _in_sequence(taken: Sequence[Accepted], by: Measure) -> tuple[Accepted, ...]:
     """In one list, what loosens has seen what the same actor tightens before it."""
     if len(taken) == 1:
         return tuple(taken)
@@ -280,11 +258,11 @@ def _in_sequence(taken: Sequence[Accepted], by: Circumstances) -> tuple[Accepted
     return tuple(sequence)
 
 
-def _fills_in(event: AnySubjectEvent, by: Circumstances) -> bool:
+def _fills_in(event: AnySubjectEvent, by: Measure) -> bool:
     return (
         isinstance(event, ConsentGiven | ConsentReaffirmed | PreferenceSet)
         and bearing_of(event) is Bearing.LOOSENS
-        and _has_seen_the_row(event, by.row_of(event.subject))
+        and _has_seen_the_row(event, by.rows.known(event.subject))
     )
 
 
@@ -294,6 +272,16 @@ def _has_seen_the_row(event: ConsentGiven | ConsentReaffirmed | PreferenceSet, r
         return event.expected_position is None
     if event.expected_position is not None:
         return event.expected_position == str(row.tightened_position)
-    stopped_at = [mark.recorded_at for mark in row.marks]
-    stopped_at += [opt_out.recorded_at for opt_out in (*row.opt_outs, *row.lifted_opt_outs)]
-    return all(event.occurred_at > recorded_at for recorded_at in stopped_at)
+    return all(event.occurred_at > recorded_at for recorded_at in _tightened_at(row))
+
+
+def _tightened_at(row: SubjectState) -> Iterator[int]:
+    """When whatever stands in the row, and may have tightened, was recorded."""
+    yield from (stop.recorded_at for stop in row.marks)
+    yield from (stop.recorded_at for stop in (*row.opt_outs, *row.lifted_opt_outs))
+    found = row.circumstances
+    if found is not None:
+        yield from (said.recorded_at for said in found.ages)
+        yield from (said.recorded_at for said in found.objections)
+        yield from (said.recorded_at for said in found.endings)
+        yield from (guardianship.unlinked_at for guardianship in found.guardianships)

@@ -57,8 +57,7 @@ LETTERS = {
     "c": ActorRole.CONTROLLER,
     "y": ActorRole.SYSTEM,
 }
-# a guardian's loosening waits until rows know who is a verified guardian; a service only loosens by its own lines
-NOT_YET = {(kind, "g") for kind in ("ConsentGiven", "ConsentReaffirmed", "PolicyAccepted")}
+# which guardian may do it is a matter of the row (tests/unit/test_intake_guardians.py), and here none is seen
 NEVER = {("PermissionObserved", "g"), ("PermissionObserved", "y")}  # "on" loosens; "off" they may say
 AGE_OF = {"s": "declared", "y": "inferred", "c": "verified", "g": "guardian"}
 
@@ -95,9 +94,7 @@ def test_the_table_names_every_type() -> None:
 def test_a_role_sends_what_the_table_names_and_nothing_else(type_name: str, caller_role: CallerRole) -> None:
     for letter in LETTERS:
         allowed = letter in TABLE[type_name].get(caller_role, "")
-        allowed = allowed and (type_name, letter) not in NOT_YET | NEVER
-        if type_name == "AgeAsserted" and letter == "g":
-            allowed = False  # a verified guardian's, see NOT_YET
+        allowed = allowed and (type_name, letter) not in NEVER
         assert is_taken(type_name, caller_role, letter) == allowed, (type_name, caller_role, letter)
 
 
@@ -141,26 +138,20 @@ def test_a_guardian_links_and_unlinks_itself_alone() -> None:
         assert places(refused(body_of(type_name, actor=other))) == ["/actor/id"]
 
 
-def test_what_a_guardian_loosens_is_not_taken_yet_and_what_a_guardian_stops_is() -> None:
-    guardian = {"role": "guardian", "id": GUARDIAN}
-    for type_name in ("ConsentGiven", "ConsentReaffirmed", "PolicyAccepted"):
-        assert refused(body_of(type_name, actor=guardian)).code == "GUARDIAN_NOT_VERIFIED"
-    for type_name in ("ConsentRefused", "ConsentWithdrawn", "PreferenceSet", "RightsRequested"):
-        take(body_of(type_name, actor=guardian))
-    assert refused(body_of("PreferenceSet", actor=guardian, opted_out=False)).code == "GUARDIAN_NOT_VERIFIED"
-
-
 def test_a_permission_that_is_on_is_said_by_the_person_and_one_that_is_off_by_the_system_too() -> None:
     system = {"role": "system", "id": "sdk"}
     assert places(refused(body_of("PermissionObserved", actor=system))) == ["/actor/role"]
     take(body_of("PermissionObserved", actor=system, state="off"))
+    guardian = {"role": "guardian", "id": GUARDIAN}
+    assert places(refused(body_of("PermissionObserved", actor=guardian))) == ["/actor/role"]
+    take(body_of("PermissionObserved", actor=guardian, state="off"))
 
 
 @pytest.mark.parametrize("source", list(AgeSource))
 @pytest.mark.parametrize("caller_role", list(CallerRole))
 @pytest.mark.parametrize("actor", list(ActorRole))
 def test_an_age_comes_from_who_its_source_names(source: AgeSource, caller_role: CallerRole, actor: ActorRole) -> None:
-    allowed = actor in AGE_SOURCES[source].get(caller_role, frozenset()) and source is not AgeSource.GUARDIAN
+    allowed = actor in AGE_SOURCES[source].get(caller_role, frozenset())
     body = body_of("AgeAsserted", source=source, actor={"role": actor, "id": ACTOR_IDS[actor]})
     caller = Caller("tests", frozenset({caller_role}))
     if allowed:

@@ -11,7 +11,7 @@ import msgspec
 
 from consentry.errors import InvalidEvent
 from consentry.events import AnySubjectEvent, Genesis, PolicyRevised, RecordedPolicyEvent
-from consentry.intake import Accepted, Caller, CallerRole, parse_submission, take_in
+from consentry.intake import Accepted, Caller, CallerRole, no_rows, parse_submission, take_in
 from consentry.policy import Policies, parse_policy
 from consentry.settings import Secret, Settings
 from consentry.state.row import SubjectState
@@ -142,7 +142,7 @@ def take_all(
     policies: Policies | None = None,
     **more: Any,
 ) -> tuple[Accepted, ...]:
-    known = rows or {}
+    """At a door that sees `rows`, or, without them, at one that sees none."""
     return take_in(
         parse_submission(json.dumps(body).encode(), settings),
         caller=caller,
@@ -152,7 +152,7 @@ def take_all(
             "identity": HASHED_IDENTITY if settings.subject_pepper else IDENTITY,
             "now": NOW,
             "new_id": new_id,
-            "row_of": known.get,
+            "row_of": no_rows if rows is None else rows.get,
             **more,
         },
     )

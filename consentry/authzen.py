@@ -56,6 +56,10 @@ class CheckContext(msgspec.Struct, frozen=True, kw_only=True):
     joined_with_identity: bool | None = None
     min_position: str | None = None
     """the answer must have seen this position: e1.p3.o812"""
+    scene: str | None = None
+    """where the person would be asked: a refusal in another scene does not forbid it; bears on the prompt alone"""
+    user_initiated: bool | None = None
+    """the person does what needs the consent: then one may always ask; bears on the prompt alone"""
 
 
 class EvaluationRequest(msgspec.Struct, frozen=True, kw_only=True):

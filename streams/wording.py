@@ -4,13 +4,27 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from consentry.authzen import Action, CheckContext, EvaluationAnswer, EvaluationRequest, Resource, Subject
-from consentry.decision import Prompt, Request
-from consentry.state.row import Act, Mark, OptOut, Permission, SubjectState
+from consentry.decision import Prompt
+from consentry.state.row import (
+    Acceptance,
+    Act,
+    AgeStatement,
+    Circumstances,
+    Ending,
+    Guardianship,
+    Invocation,
+    Lift,
+    Mark,
+    Objection,
+    OptOut,
+    Permission,
+    Scope,
+    SubjectState,
+)
 from consentry.terms import Operation, Reason
 
 REASON_WORDS: dict[Reason, str] = {
-    Reason.EXEMPT: "the law allows it without consent in this case",
+    Reason.EXEMPT: "an exemption that the policy admits has been invoked for it",
     Reason.NOT_PERSONAL_DATA: "anonymised, it is no longer personal data",
     Reason.NECESSARY: "the service cannot be given without it",
     Reason.CONSENT: "the person agreed to it",
@@ -23,7 +37,7 @@ REASON_WORDS: dict[Reason, str] = {
     Reason.IDENTIFIABLE_FORM: "the policy asks for a form that protects the person more",
     Reason.TRANSFER_MECHANISM_REQUIRED: "an export needs a mechanism that the policy lists",
     Reason.OPTED_OUT: "the person opted out of this purpose",
-    Reason.GUARDIAN_REQUIRED: "the person is a minor, and a guardian has to agree first",
+    Reason.GUARDIAN_REQUIRED: "the person is a minor, and no verified guardian has accepted the policy, or one objects",
     Reason.FEATURE_NOT_ACTIVE: "the function that needs it is not in use now",
     Reason.PERMISSION_OFF: "the permission on the device is off, limited, or was never seen on",
     Reason.NO_CONSENT: "the person was never asked, or did not answer",
@@ -33,18 +47,20 @@ REASON_WORDS: dict[Reason, str] = {
     Reason.INVALIDATED: "the consent was found not to be valid",
     Reason.EXPIRED: "the consent was given until a time that is over",
     Reason.RECONSENT_DUE: "the policy changed since the person agreed: ask again",
-    Reason.PENDING_GUARDIAN: "the guardian has not been verified yet",
+    Reason.PENDING_GUARDIAN: "the person agreed, and a guardian has yet to agree as well",
     Reason.PENDING_SUBJECT: "the person has yet to agree, besides the guardian",
     Reason.SEPARATE_CONSENT_REQUIRED: "this needs a consent of its own, and there is only one bundled with others",
     Reason.QUARANTINED: "a record about the person could not be read, so nothing is certain until it is released",
     Reason.STALE: "what is known here may be too old to rest on",
-    Reason.NOT_IMPLEMENTED: "this version cannot weigh that yet, and so it does not allow it",
 }
 
 
 def moment(at_ms: int) -> str:
-    """2026-11-24T13:50:36.120Z"""
-    text = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    """2026-11-24T13:50:36.120Z; what lies beyond every calendar in ms."""
+    try:
+        text = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{at_ms} ms"
     return text.replace("+00:00", "Z")
 
 
@@ -63,50 +79,6 @@ def prompt_words(prompt: Prompt) -> str:
     if prompt.ask_after is not None:
         return f"The person may be asked again after {moment(prompt.ask_after)}, or when they start it themselves."
     return "There is nothing to ask the person now."
-
-
-def explanation(question: EvaluationRequest, answer: EvaluationAnswer) -> Iterator[str]:
-    """A headline, then the answer sentence by sentence."""
-    found = answer.context
-    clause = f"  clause {found.clause}" if found.clause else ""
-    yield f"{'ALLOW' if answer.decision else 'DENY'}  {found.reason}{clause}"
-    may = "may" if answer.decision else "may not"
-    asked = (
-        f"{question.action.name} {listed(_data_of(question.context))} of {question.subject.type}:{question.subject.id}"
-    )
-    yield f"You {may} {asked} for {question.resource.id}: {REASON_WORDS[found.reason]}."
-    if found.policy_version is not None:
-        of_clause = f"clause {found.clause} of " if found.clause else ""
-        yield f"It rests on {of_clause}version {found.policy_version} of the policy."
-    if found.evidence:
-        yield f"The evidence is {listed(f'event {event_id}' for event_id in found.evidence)}."
-    if len(found.results) > 1:
-        each = (f"{result.data} {'ALLOW' if result.allow else 'DENY'} {result.reason}" for result in found.results)
-        yield f"One by one: {listed(each)}."
-    if found.expires_at is not None:
-        yield f"Time alone changes this answer at {moment(found.expires_at)}."
-    if found.obligations:
-        yield f"What follows for you: {listed(found.obligations)}."
-    if not answer.decision:
-        yield prompt_words(found.prompt)
-    age = "of unknown age" if found.staleness_ms is None else f"at most {found.staleness_ms} ms old"
-    yield f"Seen at {found.position}, {age}."
-
-
-def question_of(request: Request) -> EvaluationRequest:
-    """A request in the words of the check API."""
-    kind, _, name = request.subject.partition(":")
-    return EvaluationRequest(
-        subject=Subject(kind, name),
-        action=Action(request.operation),
-        resource=Resource("purpose", request.purpose),
-        context=CheckContext(data=request.data, active=request.active, device=request.device),
-    )
-
-
-def _data_of(context: CheckContext | None) -> tuple[str, ...]:
-    data = context.data if context is not None else None
-    return (data,) if isinstance(data, str) else data or ()
 
 
 def latest_changes(state: SubjectState) -> tuple[str, ...]:
@@ -131,6 +103,26 @@ def _entries(state: SubjectState, *, at_offset: int | None) -> Iterator[str]:
         for entry in entries:
             if at_offset is None or entry.offset == at_offset:
                 yield say(entry)
+    if state.circumstances is not None:
+        yield from _facts(state.circumstances, at_offset=at_offset)
+
+
+def _facts(facts: Circumstances, *, at_offset: int | None) -> Iterator[str]:
+    words: tuple[tuple[Iterable[Any], Callable[[Any], str]], ...] = (
+        (facts.ages, _age_words),
+        (facts.acceptances, _acceptance_words),
+        (facts.lifts, _lift_words),
+        (facts.objections, _objection_words),
+        (facts.invocations, _invocation_words),
+        (facts.endings, _ending_words),
+    )
+    for each in facts.guardianships:  # which event linked it the row does not keep
+        if at_offset is None or each.verified_offset == at_offset:
+            yield _guardianship_words(each)
+    for entries, say in words:
+        for entry in entries:
+            if at_offset is None or entry.offset == at_offset:
+                yield say(entry)
 
 
 def _standing(state: SubjectState) -> Iterator[str]:
@@ -140,8 +132,37 @@ def _standing(state: SubjectState) -> Iterator[str]:
         yield "closed"
     if state.quarantined:
         yield f"quarantined for {listed(state.quarantined)}"
-    if state.uninterpreted:
-        yield f"nothing allowed, for this version cannot weigh {listed(state.uninterpreted)}"
+
+
+def _age_words(age: AgeStatement) -> str:
+    said = f"of age band {age.band}" if age.band is not None else "of a birth date"
+    return f"said to be {said}: {age.source}"
+
+
+def _guardianship_words(each: Guardianship) -> str:
+    if not each.linked:
+        return f"guardian {each.guardian} no longer linked"
+    return f"guardian {each.guardian} linked, {'verified' if each.verified else 'not verified'}"
+
+
+def _acceptance_words(acceptance: Acceptance) -> str:
+    return f"policy version {acceptance.policy_version} accepted by {acceptance.actor_role}"
+
+
+def _lift_words(lift: Lift) -> str:
+    return f"opt-out lifted by {lift.actor_role}: {lift.purpose}"
+
+
+def _objection_words(objection: Objection) -> str:
+    return f"objected by {objection.actor_role}: {_scope(objection.scope)}"
+
+
+def _invocation_words(invocation: Invocation) -> str:
+    return f"exemption {invocation.code} until {moment(invocation.valid_until)}: {_scope(invocation.scope)}"
+
+
+def _ending_words(ending: Ending) -> str:
+    return f"exemption {ending.code} ended: {_scope(ending.scope)}"
 
 
 def _act_words(act: Act) -> str:
@@ -152,9 +173,7 @@ def _act_words(act: Act) -> str:
 
 
 def _mark_words(mark: Mark) -> str:
-    scope = mark.scope
-    cells = _cells(scope.purpose, scope.operations, scope.data, scope.recipients)
-    return f"{mark.status} by {mark.actor_role}: {cells}"
+    return f"{mark.status} by {mark.actor_role}: {_scope(mark.scope)}"
 
 
 def _opt_out_words(opt_out: OptOut) -> str:
@@ -164,6 +183,10 @@ def _opt_out_words(opt_out: OptOut) -> str:
 def _permission_words(permission: Permission) -> str:
     device = f" on {permission.device}" if permission.device else ""
     return f"permission {permission.name} {permission.state}{device}"
+
+
+def _scope(scope: Scope) -> str:
+    return _cells(scope.purpose, scope.operations, scope.data, scope.recipients)
 
 
 def _cells(purpose: str, operations: Iterable[Operation], data: Iterable[str], recipients: Iterable[str]) -> str:

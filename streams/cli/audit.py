@@ -169,7 +169,8 @@ def _step(step: "Step") -> ReplayedStep:
 
 def _show(found: "Replay", request: "Request | None") -> None:
     from consentry.authzen import answer_of
-    from streams.wording import all_of, explanation, moment, question_of
+    from streams.explaining import explanation, question_of
+    from streams.wording import all_of, moment
 
     as_of = found.as_of
     named = [

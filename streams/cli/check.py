@@ -1,6 +1,8 @@
 """`consentry check`: may this be done? Asked of a query node."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import click
 import msgspec
@@ -12,6 +14,8 @@ from streams.cli.frame import NODE, Exit, finish, json_flag, show, show_json, wa
 
 if TYPE_CHECKING:
     from consentry.authzen import EvaluationAnswer, EvaluationRequest
+    from streams.cli.node import Node
+    from streams.explaining import Background
 
 
 @click.command()
@@ -26,6 +30,11 @@ if TYPE_CHECKING:
 @click.option("--recipient", help="To whom the data goes.")
 @click.option("--form", type=click.Choice([form.value for form in Form]), help="identifiable where nothing is said.")
 @click.option("--transfer-mechanism", help="By which an export is made.")
+@click.option(
+    "--joined-with-identity/--not-joined", default=None, help="Whether the data are joined with what identifies."
+)
+@click.option("--scene", help="Where the person would be asked; bears on whether one may ask, and on nothing else.")
+@click.option("--user-initiated", is_flag=True, help="The person does what needs the consent: then one may ask.")
 @click.option("--min-position", help="What the answer must have seen, such as e1.p3.o812.")
 @click.option("--explain", is_flag=True, help="Say it as a person would.")
 @with_settings(*NODE)
@@ -41,6 +50,9 @@ def check(
     recipient: str | None,
     form: str | None,
     transfer_mechanism: str | None,
+    joined_with_identity: bool | None,
+    scene: str | None,
+    user_initiated: bool,
     min_position: str | None,
     explain: bool,
     as_json: bool,
@@ -75,15 +87,21 @@ def check(
             recipient=recipient,
             form=None if form is None else Form(form),
             transfer_mechanism=transfer_mechanism,
+            joined_with_identity=joined_with_identity,
+            scene=scene,
+            user_initiated=user_initiated,
             min_position=min_position,
         ),
     )
+    background: Background | None = None
     with Node(settings) as node:
         answer = node.post(EVALUATION_PATH, msgspec.json.encode(request), EvaluationAnswer)
+        if explain and not as_json:
+            background = _background(node, subject, answer)
     if as_json:
         show_json(answer)
     else:
-        _show(request, answer, explain=explain)
+        _show(request, answer, background)
     finish(Exit.DONE if answer.decision else Exit.NO)
 
 
@@ -94,12 +112,33 @@ def _parts_of(subject: str) -> tuple[str, str]:
     return kind, name
 
 
-def _show(request: "EvaluationRequest", answer: "EvaluationAnswer", *, explain: bool) -> None:
-    from streams.wording import explanation
+def _background(node: "Node", subject: str, answer: "EvaluationAnswer") -> "Background":
+    """The clause's wording and the events that are the evidence; an answer stands without them too."""
+    from streams.explaining import Background
+    from streams.query.policies import PolicyRevision
+    from streams.query.subjects import SubjectView
 
-    headline, *sentences = explanation(request, answer)
-    show(headline, fg="green" if answer.decision else "red", bold=True)
+    version = answer.context.policy_version or 1
+    background = Background(zone=datetime.now().astimezone().tzinfo or UTC)
+    try:
+        text = node.get(f"/v1/policies/{version}", PolicyRevision).text
+        background = msgspec.structs.replace(background, text=text)
+        if answer.context.evidence:
+            view = node.get(f"/v1/subjects/{quote(subject, safe='')}", SubjectView)
+            background = msgspec.structs.replace(background, events=view.events)
+    except ConsentryError as fault:
+        warn(f"what else is known could not be read: {fault.what}")
+    return background
+
+
+def _show(request: "EvaluationRequest", answer: "EvaluationAnswer", background: "Background | None") -> None:
+    """The headline; with a background, the sentences too."""
+    from streams.explaining import explanation, headline_of
+
+    show(headline_of(answer), fg="green" if answer.decision else "red", bold=True)
     for warning in answer.context.warnings:
         warn(warning)
-    for sentence in sentences if explain else ():
-        show(sentence)
+    if background is not None:
+        _, *sentences = explanation(request, answer, background)
+        for sentence in sentences:
+            show(sentence)

@@ -10,12 +10,12 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from consentry.errors import InvalidEvent, Problem, Unavailable
+from consentry.errors import ConsentryError, InvalidEvent, Problem, Unavailable
 from consentry.events import AnySubjectEvent, Recorded
 from consentry.intake import Accepted, Caller, parse_submission, take_in
 from consentry.settings import Settings
 from consentry.state.row import SubjectState
-from consentry.terms import Effect
+from consentry.terms import Effect, Position
 from streams.query.body import check_depth, check_media_type, header, read_body
 from streams.query.effects import effects_of
 from streams.query.metrics import Metrics
@@ -58,10 +58,13 @@ class EventDoor:
         started = perf_counter()
         headers = request.scope["headers"]
         wait_ms = _wait_ms(request.query_params, self._settings)
+        min_position = _min_position(request.query_params)
         check_media_type(headers)
         body = await read_body(headers, request.receive, self._settings)
         check_depth(body, self._settings.max_json_depth)
         key = header(headers, b"idempotency-key")
+        if min_position is not None:
+            await self._until_visible(min_position)
         accepted, is_list = self._accept(body, caller, None if key is None else key.decode("latin-1"))
         rows = {item.event.subject: self._row_of(item.event.subject) for item in accepted}
         written = await self._remembered.all_of(accepted)
@@ -93,6 +96,17 @@ class EventDoor:
         except Unavailable as fault:
             raise Refusal(fault.what, status=503, code="UNAVAILABLE", remedy=fault.remedy, headers=_RETRY) from fault
         return accepted, bool(submissions[0].place)
+
+    async def _until_visible(self, position: Position) -> None:
+        """What is judged by a subject's row is judged by one that has seen this. Raises Refusal."""
+        if not await self._replica.wait_for(position, self._settings.visible_timeout_ms):
+            raise Refusal(
+                f"{position} is not visible at this node yet",
+                status=503,
+                code="NOT_YET_VISIBLE",
+                remedy="nothing was taken in: send it again",
+                headers=_RETRY,
+            )
 
     def _row_of(self, subject: str) -> SubjectState | None:
         return self._replica.view(subject).row
@@ -155,6 +169,16 @@ def _wait_ms(params: QueryParams, settings: Settings) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) > limit:
         raise unreadable(Problem(f"{text[:32]!r} is no number of ms from 0 to {limit}", where="?wait"))
     return int(text)
+
+
+def _min_position(params: QueryParams) -> Position | None:
+    text = params.get("min_position")
+    if text is None:
+        return None
+    try:
+        return Position.parse(text)
+    except ConsentryError as fault:
+        raise unreadable(Problem(fault.what, where="?min_position", remedy=fault.remedy)) from fault
 
 
 def _answer(

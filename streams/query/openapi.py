@@ -91,6 +91,12 @@ def event_body(settings: Settings) -> Document:
                 "ms to wait until the event has been folded: the answer then tells its effect",
                 {"type": "integer", "minimum": 0, "maximum": settings.visible_timeout_ms},
             ),
+            _parameter(
+                "min_position",
+                "query",
+                "Judge the events by rows that have seen this position, as a guardian's by the verification's",
+                {"type": "string"},
+            ),
             REQUEST_ID,
         ],
     }

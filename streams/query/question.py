@@ -67,6 +67,8 @@ def asked_by(received: Received, policy: Policy | None, settings: Settings) -> A
         transfer_mechanism=context.transfer_mechanism,
         joined_with_identity=context.joined_with_identity,
         min_position=_position_of(context.min_position),
+        scene=context.scene or None,
+        user_initiated=context.user_initiated or False,
     )
     return Asked(request, tuple(warnings))
 

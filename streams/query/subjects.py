@@ -1,17 +1,35 @@
 """GET /v1/subjects/{subject}: what is known of one subject here and now, as a person may read it."""
 
 from collections.abc import Iterator
-from uuid import UUID
 
 import msgspec
 
-from consentry.decision.consent import Terms, standing_of
+from consentry.decision import Request, View
+from consentry.decision.age import Age, age_of
+from consentry.decision.opt_outs import standing_opt_outs
+from consentry.decision.steps import Case, cell_standing, needs_no_consent
 from consentry.errors import Problem
 from consentry.intake import fault_of_subject, stored_subject
 from consentry.policy import Policies, Policy, Purpose
 from consentry.settings import Settings
-from consentry.state.row import SubjectState
-from consentry.terms import Cell, PermissionState, Reason, Status
+from consentry.state.row import NO_CIRCUMSTANCES, SubjectState
+from consentry.terms import PermissionState, Reason, Status
+from streams.query.circumstances import (
+    AcceptedVersion,
+    EndedExemption,
+    InvokedExemption,
+    KnownAge,
+    KnownGuardian,
+    StandingObjection,
+    accepted_versions,
+    ended_exemptions,
+    id_of,
+    invoked_exemptions,
+    known_age,
+    known_guardians,
+    standing_objections,
+)
+from streams.query.known_events import KnownEvent, known_events
 from streams.query.problems import unreadable
 from streams.query.seams import Replica
 
@@ -26,9 +44,11 @@ class CellStatus(msgspec.Struct, frozen=True, kw_only=True):
     status: Status
     reason: Reason
     """CONSENT, or why consent does not hold"""
-    evidence: str | None
-    """the id of the event that made it so"""
+    evidence: tuple[str, ...]
+    """the ids of the events that made it so: of a minor's consent the own and a guardian's"""
     expires_at: int | None
+    reaffirm_due: bool
+    """it was given, with a guardian, before the person came of age, and stands; it should be given again"""
 
 
 class SeenPermission(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,11 +72,19 @@ class SubjectView(msgspec.Struct, frozen=True, kw_only=True):
     erased_at: int | None
     quarantined: tuple[str, ...]
     """records that could not be taken in and have not been released; until then next to nothing is allowed"""
-    not_weighed: tuple[str, ...]
-    """types of events that this version cannot weigh yet: nothing is allowed while there are any"""
+    age: KnownAge | None
+    guardians: tuple[KnownGuardian, ...]
+    accepted: tuple[AcceptedVersion, ...]
+    """versions of the policy that the person, or a guardian, expressly accepted"""
     opted_out: tuple[str, ...]
+    """purposes"""
+    objections: tuple[StandingObjection, ...]
+    exemptions: tuple[InvokedExemption, ...]
+    exemptions_ended: tuple[EndedExemption, ...]
     permissions: tuple[SeenPermission, ...]
     cells: tuple[CellStatus, ...]
+    events: tuple[KnownEvent, ...]
+    """those that stand in the state, for evidence to be looked up"""
 
 
 def subject_view(name: str, settings: Settings, replica: Replica, now: int) -> SubjectView:
@@ -69,7 +97,10 @@ def subject_view(name: str, settings: Settings, replica: Replica, now: int) -> S
     partition = view.position.partition
     row = view.row or SubjectState.unknown(subject, view.position.epoch, partition)
     tightened = row.tightened_position
-    policy = replica.policies.in_force(now)
+    policies = replica.policies
+    policy = policies.in_force(now)
+    facts = row.circumstances or NO_CIRCUMSTANCES
+    age = None if policy is None else age_of(row.circumstances, policy)
     return SubjectView(
         subject=subject,
         position=str(max(view.position, row.position)),
@@ -79,44 +110,58 @@ def subject_view(name: str, settings: Settings, replica: Replica, now: int) -> S
         closed_at=row.closed_at,
         erased_at=row.erased_at,
         quarantined=row.quarantined,
-        not_weighed=row.uninterpreted,
-        opted_out=tuple(sorted({opt_out.purpose for opt_out in row.opt_outs})),
+        age=known_age(facts, policy, now),
+        guardians=known_guardians(facts),
+        accepted=accepted_versions(facts),
+        opted_out=_opted_out(row, age),
+        objections=standing_objections(facts),
+        exemptions=invoked_exemptions(facts, now),
+        exemptions_ended=ended_exemptions(facts),
         permissions=tuple(
             SeenPermission(name=seen.name, device=seen.device, state=seen.state, recorded_at=seen.recorded_at)
             for seen in row.permissions
         ),
-        cells=() if policy is None else tuple(_cells(row, policy, replica.policies, now)),
+        cells=() if policy is None else tuple(_cells(row, view, policy, policies, age, now)),
+        events=known_events(row),
     )
 
 
-def _cells(row: SubjectState, policy: Policy, policies: Policies, now: int) -> Iterator[CellStatus]:
+def _opted_out(row: SubjectState, age: Age | None) -> tuple[str, ...]:
+    purposes = sorted({opt_out.purpose for opt_out in row.opt_outs})
+    return tuple(purpose for purpose in purposes if standing_opt_outs(row, purpose, age))
+
+
+def _cells(
+    row: SubjectState, view: View, policy: Policy, policies: Policies, age: Age | None, now: int
+) -> Iterator[CellStatus]:
+    """Cells that rest on consent: what necessity alone allows has no consent status."""
     for line in policy.purposes.values():
-        for cell in _cells_of(line):
-            terms = Terms(policy.version, cell.data in line.only_separately, policies)
-            standing = standing_of(row, cell, terms, now)
+        for request in _requests(row.subject, line):
+            (datum,) = request.data
+            if needs_no_consent(line, request, datum):
+                continue
+            case = Case(request, view, row, policies, policy, line, age, policy.version, None, now)
+            standing = cell_standing(case, datum)
             if standing.status is Status.UNKNOWN:
                 continue
             yield CellStatus(
-                purpose=cell.purpose,
-                operation=cell.operation,
-                data=cell.data,
-                recipient=cell.recipient,
+                purpose=line.name,
+                operation=request.operation,
+                data=datum,
+                recipient=request.recipient or "",
                 status=standing.status,
                 reason=standing.reason,
-                evidence=None if standing.evidence is None else _text_of(standing.evidence),
+                evidence=tuple(id_of(event_id) for event_id in standing.evidence),
                 expires_at=standing.expires_at,
+                reaffirm_due=standing.reaffirm_due,
             )
 
 
-def _cells_of(line: Purpose) -> Iterator[Cell]:
-    """The cells that rest on consent: what necessity alone allows has no consent status."""
+def _requests(subject: str, line: Purpose) -> Iterator[Request]:
+    """A question about each cell of a line."""
     for operation in line.operations:
-        for data in line.data:
-            if data in line.without_consent and not line.recipients:
-                continue
-            for recipient in line.recipients or ("",):
-                yield Cell(line.name, operation, data, recipient)
-
-
-def _text_of(event_id: bytes) -> str:
-    return str(UUID(bytes=event_id))
+        for datum in line.data:
+            for recipient in line.recipients or (None,):
+                yield Request(
+                    subject=subject, operation=operation, purpose=line.name, data=(datum,), recipient=recipient
+                )

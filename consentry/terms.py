@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 from consentry.errors import ConsentryError
 
 ENGINE_VERSION = "0.1.0"
-FOLD_VERSION = 2
+FOLD_VERSION = 3
 """Raised whenever `fold` would give another row for the same log; rows of an older version never replace newer ones."""
 
 

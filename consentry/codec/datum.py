@@ -9,7 +9,8 @@ _SMALL = tuple(bytes((number << 1,)) for number in range(64))
 """the numbers 0 to 63, as most lengths and counts are"""
 EMPTY = b"\0"
 """no bytes, an empty string, an array without items, and null as the first branch of a union"""
-_PRESENT = b"\2"
+PRESENT = b"\2"
+"""before the second branch of a union with null"""
 
 
 def number(value: int) -> bytes:
@@ -27,7 +28,7 @@ def number(value: int) -> bytes:
 
 def optional_number(value: int | None) -> bytes:
     """Of the union null, long."""
-    return EMPTY if value is None else _PRESENT + number(value)
+    return EMPTY if value is None else PRESENT + number(value)
 
 
 def octets(value: bytes) -> bytes:

@@ -1,47 +1,33 @@
-"""State rows and watermarks: structs to Avro and back.
-
-Each group of a row (acts, marks, opt-outs, permissions) is one column of fixed-length records and one of texts: an
-Avro array of records, or a parallel array for each field, costs three to four times as much (docs/decisions/).
-"""
+"""State rows and watermarks: structs to Avro and back. Each group of a row is a pair of columns."""
 
 import struct
-from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 from consentry.codec import datum
+from consentry.codec.circumstances import circumstances_from, encode_circumstances
+from consentry.codec.columns import (
+    EXPRESSION_CODE,
+    EXPRESSIONS,
+    OPERATIONS_OF,
+    PERMISSION_CODE,
+    PERMISSION_STATES,
+    ROLE_CODE,
+    ROLES,
+    STATUS_CODE,
+    STATUSES,
+    Texts,
+    group,
+    operation_bits,
+)
 from consentry.codec.framing import HEADER_BYTES, read, registry, schema_of, write
 from consentry.errors import UndecodableRecord
 from consentry.state.row import Act, CellBlock, Mark, OptOut, Permission, Scope, SubjectState, Watermark
-from consentry.terms import ActorRole, Expression, Operation, PermissionState, Position, Status
+from consentry.terms import Position
 
-Item = TypeVar("Item")
-
-# A term is one byte, its place in these tables. They only ever grow at the end.
-STATUSES = (
-    Status.REQUESTED,
-    Status.DEFERRED,
-    Status.REFUSED,
-    Status.GIVEN,
-    Status.WITHDRAWN,
-    Status.REVOKED,
-    Status.INVALIDATED,
-)
-ROLES = (ActorRole.SUBJECT, ActorRole.GUARDIAN, ActorRole.CONTROLLER, ActorRole.SYSTEM)
-EXPRESSIONS = (None, Expression.IMPLIED, Expression.EXPRESSED, Expression.SEPARATE)
-PERMISSION_STATES = (PermissionState.ON, PermissionState.OFF, PermissionState.LIMITED)
-OPERATIONS = (
-    Operation.COLLECT,
-    Operation.STORE,
-    Operation.USE,
-    Operation.SHARE,
-    Operation.TRANSFER,
-    Operation.DISCLOSE,
-    Operation.EXPORT,
-)
-_ACT = struct.Struct(">16sBBBBiqqqqHH")
-"""event id, status, role, expression, operations, policy version, occurred, recorded, offset, valid until (-1: none),
-number of data, number of recipients; texts: actor, purpose, data, recipients"""
+_ACT = struct.Struct(">16sBBBBBiqqqqHH")
+"""event id, status, role, expression, operations, informed, policy version, occurred, recorded, offset,
+valid until (-1: none), number of data, number of recipients; texts: actor, purpose, data, recipients"""
 _MARK = struct.Struct(">16sBBBqqqHH")
 """event id, status, role, operations, occurred, recorded, offset, number of data, of recipients;
 texts: actor, scene, purpose, data, recipients"""
@@ -49,22 +35,6 @@ _OPT_OUT = struct.Struct(">16sBqq")
 """event id, role, recorded, offset; texts: actor, purpose"""
 _PERMISSION = struct.Struct(">16sBqqq")
 """event id, state, recorded, offset, last off (-1: none); texts: name, device"""
-
-_STATUS_CODE = {status: code for code, status in enumerate(STATUSES)}
-_ROLE_CODE = {role: code for code, role in enumerate(ROLES)}
-_EXPRESSION_CODE = {expression: code for code, expression in enumerate(EXPRESSIONS)}
-_PERMISSION_CODE = {state: code for code, state in enumerate(PERMISSION_STATES)}
-_OPERATION_BIT = {operation: 1 << place for place, operation in enumerate(OPERATIONS)}
-_OPERATIONS_OF = tuple(
-    tuple(operation for operation in OPERATIONS if bits & _OPERATION_BIT[operation]) for bits in range(1 << 7)
-)
-
-
-def operation_bits(operations: tuple[Operation, ...]) -> int:
-    bits = 0
-    for operation in operations:
-        bits |= _OPERATION_BIT[operation]
-    return bits
 
 
 def encode_row(state: SubjectState) -> bytes:
@@ -83,34 +53,26 @@ def encode_row(state: SubjectState) -> bytes:
             datum.octets(state.recent),
             datum.optional_number(state.closed_at),
             datum.optional_number(state.erased_at),
+            datum.optional_number(state.first_act_at),
             datum.texts(state.quarantined),
-            datum.texts(state.uninterpreted),
-            _group(state.acts, _pack_act, _texts_of_act),
-            _group(state.marks, _pack_mark, _texts_of_mark),
-            _group(state.opt_outs, _pack_opt_out, _texts_of_opt_out),
-            _group(state.lifted_opt_outs, _pack_opt_out, _texts_of_opt_out),
-            _group(state.permissions, _pack_permission, _texts_of_permission),
+            group(state.acts, _pack_act, _texts_of_act),
+            group(state.marks, _pack_mark, _texts_of_mark),
+            group(state.opt_outs, _pack_opt_out, _texts_of_opt_out),
+            group(state.lifted_opt_outs, _pack_opt_out, _texts_of_opt_out),
+            group(state.permissions, _pack_permission, _texts_of_permission),
+            datum.EMPTY if state.circumstances is None else encode_circumstances(state.circumstances),
         )
     )
-
-
-def _group(
-    items: tuple[Item, ...], pack: Callable[[Item], bytes], texts_of: Callable[[Item], tuple[str, ...]]
-) -> bytes:
-    """A column of fixed-length records, and the column of the texts that they take."""
-    if not items:
-        return datum.EMPTY + datum.EMPTY
-    packed = b"".join([pack(item) for item in items])
-    return datum.octets(packed) + datum.texts([word for item in items for word in texts_of(item)])
 
 
 def _pack_act(act: Act) -> bytes:
     return _ACT.pack(
         act.event_id,
-        _STATUS_CODE[act.status],
-        _ROLE_CODE[act.actor_role],
-        _EXPRESSION_CODE[act.expression],
+        STATUS_CODE[act.status],
+        ROLE_CODE[act.actor_role],
+        EXPRESSION_CODE[act.expression],
         operation_bits(act.block.operations),
+        act.informed,
         act.policy_version,
         act.occurred_at,
         act.recorded_at,
@@ -128,8 +90,8 @@ def _texts_of_act(act: Act) -> tuple[str, ...]:
 def _pack_mark(mark: Mark) -> bytes:
     return _MARK.pack(
         mark.event_id,
-        _STATUS_CODE[mark.status],
-        _ROLE_CODE[mark.actor_role],
+        STATUS_CODE[mark.status],
+        ROLE_CODE[mark.actor_role],
         operation_bits(mark.scope.operations),
         mark.occurred_at,
         mark.recorded_at,
@@ -144,7 +106,7 @@ def _texts_of_mark(mark: Mark) -> tuple[str, ...]:
 
 
 def _pack_opt_out(opt_out: OptOut) -> bytes:
-    return _OPT_OUT.pack(opt_out.event_id, _ROLE_CODE[opt_out.actor_role], opt_out.recorded_at, opt_out.offset)
+    return _OPT_OUT.pack(opt_out.event_id, ROLE_CODE[opt_out.actor_role], opt_out.recorded_at, opt_out.offset)
 
 
 def _texts_of_opt_out(opt_out: OptOut) -> tuple[str, ...]:
@@ -152,7 +114,7 @@ def _texts_of_opt_out(opt_out: OptOut) -> tuple[str, ...]:
 
 
 def _pack_permission(seen: Permission) -> bytes:
-    return _PERMISSION.pack(seen.event_id, _PERMISSION_CODE[seen.state], seen.recorded_at, seen.offset, seen.off_at)
+    return _PERMISSION.pack(seen.event_id, PERMISSION_CODE[seen.state], seen.recorded_at, seen.offset, seen.off_at)
 
 
 def _texts_of_permission(seen: Permission) -> tuple[str, ...]:
@@ -194,15 +156,16 @@ def _row_of(row: dict[str, Any]) -> SubjectState:
         quarantined=tuple(row["quarantined"]),
         closed_at=row["closed_at"],
         erased_at=row["erased_at"],
-        uninterpreted=tuple(row["uninterpreted"]),
+        first_act_at=row["first_act_at"],
+        circumstances=circumstances_from(row["circumstances"]) if row["circumstances"] else None,
     )
 
 
 def _acts_of(row: dict[str, Any]) -> tuple[Act, ...]:
     acts = []
-    texts = _Texts(row["act_texts"])
+    texts = Texts(row["act_texts"])
     for (
-        event_id, status, role, expression, operations, policy_version, occurred_at, recorded_at, offset,
+        event_id, status, role, expression, operations, informed, policy_version, occurred_at, recorded_at, offset,
         valid_until, data, recipients,
     ) in _ACT.iter_unpack(row["acts"]):  # fmt: skip
         actor_id, purpose = texts.take(2)
@@ -218,7 +181,8 @@ def _acts_of(row: dict[str, Any]) -> tuple[Act, ...]:
                 recorded_at=recorded_at,
                 offset=offset,
                 valid_until=None if valid_until < 0 else valid_until,
-                block=CellBlock(purpose, _OPERATIONS_OF[operations], texts.take(data), texts.take(recipients)),
+                block=CellBlock(purpose, OPERATIONS_OF[operations], texts.take(data), texts.take(recipients)),
+                informed=bool(informed),
             )
         )
     texts.end()
@@ -227,7 +191,7 @@ def _acts_of(row: dict[str, Any]) -> tuple[Act, ...]:
 
 def _marks_of(row: dict[str, Any]) -> tuple[Mark, ...]:
     marks = []
-    texts = _Texts(row["mark_texts"])
+    texts = Texts(row["mark_texts"])
     for (
         event_id, status, role, operations, occurred_at, recorded_at, offset, data, recipients,
     ) in _MARK.iter_unpack(row["marks"]):  # fmt: skip
@@ -242,7 +206,7 @@ def _marks_of(row: dict[str, Any]) -> tuple[Mark, ...]:
                 recorded_at=recorded_at,
                 offset=offset,
                 scene=scene,
-                scope=Scope(purpose, _OPERATIONS_OF[operations], texts.take(data), texts.take(recipients)),
+                scope=Scope(purpose, OPERATIONS_OF[operations], texts.take(data), texts.take(recipients)),
             )
         )
     texts.end()
@@ -250,7 +214,7 @@ def _marks_of(row: dict[str, Any]) -> tuple[Mark, ...]:
 
 
 def _opt_outs_of(packed: bytes, column: list[str]) -> tuple[OptOut, ...]:
-    texts = _Texts(column)
+    texts = Texts(column)
     opt_outs = []
     for event_id, role, recorded_at, offset in _OPT_OUT.iter_unpack(packed):
         actor_id, purpose = texts.take(2)
@@ -269,7 +233,7 @@ def _opt_outs_of(packed: bytes, column: list[str]) -> tuple[OptOut, ...]:
 
 
 def _permissions_of(row: dict[str, Any]) -> tuple[Permission, ...]:
-    texts = _Texts(row["permission_texts"])
+    texts = Texts(row["permission_texts"])
     permissions = []
     for event_id, state, recorded_at, offset, off_at in _PERMISSION.iter_unpack(row["permissions"]):
         name, device = texts.take(2)
@@ -286,26 +250,6 @@ def _permissions_of(row: dict[str, Any]) -> tuple[Permission, ...]:
         )
     texts.end()
     return tuple(permissions)
-
-
-class _Texts:
-    """The texts of a group, taken in order; all of them, no more and no fewer."""
-
-    __slots__ = ("_place", "_texts")
-
-    def __init__(self, texts: list[str]) -> None:
-        self._texts = texts
-        self._place = 0
-
-    def take(self, count: int) -> tuple[str, ...]:
-        end = self._place + count
-        taken = tuple(self._texts[self._place : end])
-        self._place = end
-        return taken
-
-    def end(self) -> None:
-        if self._place != len(self._texts):
-            raise ValueError(f"{len(self._texts)} texts where {self._place} belong")
 
 
 def encode_watermark(watermark: Watermark) -> bytes:

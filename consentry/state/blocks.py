@@ -4,10 +4,12 @@ Every block and scope made here is in one canonical order: the same log always g
 """
 
 from consentry.errors import ConsentryError
-from consentry.events import Cells, Scoped
+from consentry.events import Cells, ExemptionEnded, ExemptionInvoked, Scoped
 from consentry.state.row import CellBlock, Scope
 from consentry.terms import Operation
 
+MAX_SCOPE_TEXT = 2_048
+"""characters of the words in a scope's data or recipients; a longer list is widened to every one"""
 _OPERATIONS = tuple(Operation)
 _NO_RECIPIENT = ("",)
 
@@ -32,6 +34,32 @@ def scope_of(event: Scoped) -> Scope:
         _words(event.data) if event.data else (),
         _words(event.recipients) if event.recipients else (),
     )
+
+
+def scope_of_exemption(event: ExemptionInvoked | ExemptionEnded) -> Scope:
+    """What an exemption names; a purpose or recipients left out are empty."""
+    return Scope(
+        event.purpose or "",
+        _in_order(event.operations),
+        _words(event.data),
+        _words(event.recipients) if event.recipients else (),
+    )
+
+
+def bounded(scope: Scope) -> Scope:
+    """A row has a size: what would burst it covers everything instead."""
+    if text_of(scope.data) <= MAX_SCOPE_TEXT and text_of(scope.recipients) <= MAX_SCOPE_TEXT:
+        return scope
+    return Scope(
+        scope.purpose,
+        scope.operations,
+        scope.data if text_of(scope.data) <= MAX_SCOPE_TEXT else (),
+        scope.recipients if text_of(scope.recipients) <= MAX_SCOPE_TEXT else (),
+    )
+
+
+def text_of(words: tuple[str, ...]) -> int:
+    return sum(map(len, words)) + len(words)
 
 
 def _in_order(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:

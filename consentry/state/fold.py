@@ -38,21 +38,42 @@ from consentry.events import (
     SubjectErased,
     SubjectQuarantined,
 )
+from consentry.state.acceptances import with_acceptance
+from consentry.state.ages import with_age
+from consentry.state.circumstances import circumstances_of, with_circumstances
+from consentry.state.closure import closed_row, stub
 from consentry.state.direction import loosens, tightens
+from consentry.state.exemptions import with_ending, with_invocation
 from consentry.state.grants import with_ask, with_grant, with_reaffirmation
-from consentry.state.marks import mark_of, with_mark
-from consentry.state.preferences import with_opt_out, with_permission, without_opt_out
-from consentry.state.recent import Repeat, content_hash, remember, repeat_of
-from consentry.state.row import (
-    MAX_OPT_OUTS,
-    MAX_PERMISSIONS,
-    MAX_QUARANTINED,
-    MORE_QUARANTINED,
-    Mark,
-    SubjectState,
+from consentry.state.guardians import (
+    is_linked,
+    is_verified,
+    may_loosen,
+    may_stop,
+    with_link,
+    with_verification,
+    without_link,
 )
-from consentry.terms import ActorRole, Effect, Position, Status
+from consentry.state.knowledge import is_ahead
+from consentry.state.marks import mark_of, with_mark
+from consentry.state.objections import with_objection, without_objection
+from consentry.state.opt_outs import with_opt_out, without_opt_out
+from consentry.state.permissions import with_permission
+from consentry.state.recent import Repeat, content_hash, remember, repeat_of
+from consentry.state.row import MAX_PERMISSIONS, MAX_QUARANTINED, MORE_QUARANTINED, Mark, SubjectState
+from consentry.terms import ActorRole, AgeSource, Effect, Outcome, Position, Right, Status
 
+_Circumstance = (
+    PolicyAccepted
+    | AgeAsserted
+    | GuardianLinked
+    | GuardianVerified
+    | GuardianUnlinked
+    | ExemptionInvoked
+    | ExemptionEnded
+    | RightsRequested
+    | RightsResolved
+)
 _replace = msgspec.structs.replace
 
 
@@ -72,27 +93,39 @@ def fold(state: SubjectState, recorded: Recorded) -> SubjectState:
     repeat = repeat_of(state.recent, event_id, content)
     if repeat is Repeat.SAME:  # rule 2
         return state
-    noted = _replace(state, position=position, recent=remember(state.recent, event_id, content))
+    noted = _replace(
+        state,
+        position=position,
+        recent=remember(state.recent, event_id, content),
+        first_act_at=_first_act_at(state, event, recorded.recorded_at),
+    )
     after = _folded(noted, event, recorded.recorded_at)
-    if tightens(event) or after.uninterpreted is not state.uninterpreted:
+    if tightens(event):
         return _replace(after, tightened_offset=position.offset)
     return state if repeat is Repeat.OTHER_CONTENT else after  # rule 2
 
 
+def _first_act_at(state: SubjectState, event: AnySubjectEvent, recorded_at: int) -> int | None:
+    """When the person, or a guardian who was linked, first did anything, whatever came of it."""
+    former = state.first_act_at
+    occurred_at = min(event.occurred_at, recorded_at)
+    if former is not None and former <= occurred_at:
+        return former
+    actor = event.actor
+    if actor.role is ActorRole.SUBJECT:
+        return occurred_at if actor.id == event.subject else former
+    return occurred_at if actor.role is ActorRole.GUARDIAN and is_linked(state, actor.id) else former
+
+
 def _folded(state: SubjectState, event: AnySubjectEvent, recorded_at: int) -> SubjectState:
     """`state` already carries the event's position. One branch for each type; what they do is elsewhere."""
-    offset = state.position.offset
     match event:
         case ConsentGiven() | ConsentReaffirmed():
             return _granted(state, event, recorded_at)
-        case (
-            IdentityLinked() | DataCollected() | RightsRequested() | RightsResolved()
-            | PolicyAccepted() | ObligationFulfilled()
-        ):  # fmt: skip
+        case IdentityLinked() | DataCollected() | ObligationFulfilled():
             return state
         case ConsentRequested() | ConsentDeferred():
-            status = Status.REQUESTED if isinstance(event, ConsentRequested) else Status.DEFERRED
-            return _replace(state, acts=with_ask(state, event, status, recorded_at, offset))
+            return _asked(state, event, recorded_at)
         case ConsentRefused() | ConsentWithdrawn() | ConsentRevoked() | ConsentInvalidated():
             return _stopped(state, event, recorded_at)
         case PreferenceSet():
@@ -102,22 +135,46 @@ def _folded(state: SubjectState, event: AnySubjectEvent, recorded_at: int) -> Su
         case AccountClosed():
             return _closed(state, event, recorded_at)
         case SubjectErased():
-            return _stub(state, closed_at=state.closed_at, erased_at=recorded_at)
+            return stub(state, closed_at=state.closed_at, erased_at=recorded_at)
         case SubjectQuarantined() | QuarantineReleased():
             return _replace(state, quarantined=_quarantine_after(state.quarantined, event))
         case (
-            AgeAsserted() | GuardianLinked() | GuardianVerified() | GuardianUnlinked()
-            | ExemptionInvoked() | ExemptionEnded()
+            PolicyAccepted() | AgeAsserted() | GuardianLinked() | GuardianVerified() | GuardianUnlinked()
+            | ExemptionInvoked() | ExemptionEnded() | RightsRequested() | RightsResolved()
         ):  # fmt: skip
-            return _uninterpreted(state, event)
+            return _with_circumstance(state, event, recorded_at)
+        case other:
+            assert_never(other)
+
+
+def _with_circumstance(state: SubjectState, event: _Circumstance, recorded_at: int) -> SubjectState:
+    offset = state.position.offset
+    match event:
+        case PolicyAccepted():
+            return _accepted(state, event, recorded_at)
+        case AgeAsserted():
+            return _of_age(state, event, recorded_at)
+        case GuardianLinked():
+            return with_link(state, event, recorded_at)
+        case GuardianVerified():
+            return with_verification(state, event, recorded_at, offset)
+        case GuardianUnlinked():
+            return without_link(state, event, recorded_at)
+        case ExemptionInvoked():
+            return with_circumstances(state, with_invocation(circumstances_of(state), event, recorded_at, offset))
+        case ExemptionEnded():
+            return with_circumstances(state, with_ending(circumstances_of(state), event, recorded_at, offset))
+        case RightsRequested() | RightsResolved():
+            return _objected(state, event, recorded_at)
         case other:
             assert_never(other)
 
 
 def _granted(state: SubjectState, event: ConsentGiven | ConsentReaffirmed, recorded_at: int) -> SubjectState:
     if event.actor.role is ActorRole.GUARDIAN:
-        return _uninterpreted(state, event)
-    if event.actor.role is not ActorRole.SUBJECT or event.actor.id != event.subject:
+        if not may_loosen(state, event, recorded_at):  # rule 4
+            return state
+    elif event.actor.role is not ActorRole.SUBJECT or event.actor.id != event.subject:
         raise ConsentryError("consent comes from its subject or a guardian", where="actor")
     if event.valid_until is not None and event.valid_until < 0:
         raise ConsentryError(f"{event.valid_until} is no time", where="valid_until")
@@ -127,13 +184,20 @@ def _granted(state: SubjectState, event: ConsentGiven | ConsentReaffirmed, recor
     return _replace(state, acts=with_reaffirmation(state, event, recorded_at, offset))
 
 
+def _asked(state: SubjectState, event: ConsentRequested | ConsentDeferred, recorded_at: int) -> SubjectState:
+    if event.actor.role is ActorRole.GUARDIAN and not is_linked(state, event.actor.id):
+        return state
+    status = Status.REQUESTED if isinstance(event, ConsentRequested) else Status.DEFERRED
+    return _replace(state, acts=with_ask(state, event, status, recorded_at, state.position.offset))
+
+
 def _stopped(
     state: SubjectState,
     event: ConsentRefused | ConsentWithdrawn | ConsentRevoked | ConsentInvalidated,
     recorded_at: int,
 ) -> SubjectState:
-    if event.actor.role is ActorRole.GUARDIAN:
-        return _uninterpreted(state, event)
+    if not may_stop(state, event.actor):  # rule 4
+        return state
     marks = with_mark(state.marks, _mark_of(event, recorded_at, state.position.offset))
     if marks is None:  # rule 6: a mark is never dropped; the subject is quarantined instead
         raise ConsentryError("the row has no room for one more mark", where="marks")
@@ -159,16 +223,13 @@ def _mark_of(
 
 
 def _preferred(state: SubjectState, event: PreferenceSet, recorded_at: int) -> SubjectState:
-    if event.actor.role is ActorRole.GUARDIAN:
-        return _uninterpreted(state, event)
     if event.topic is not None:  # precise feedback on one topic is not an opt-out
         return state
     if not event.opted_out:
-        return without_opt_out(state, event, recorded_at)
-    after = with_opt_out(state, event, recorded_at, state.position.offset)
-    if len(after.opt_outs) + len(after.lifted_opt_outs) > MAX_OPT_OUTS:
-        raise ConsentryError("the row has no room for one more opt-out", where="opt_outs")
-    return after
+        return without_opt_out(state, event, recorded_at, state.position.offset)
+    if not may_stop(state, event.actor):  # rule 4
+        return state
+    return with_opt_out(state, event, recorded_at, state.position.offset)
 
 
 def _observed(state: SubjectState, event: PermissionObserved, recorded_at: int) -> SubjectState:
@@ -180,37 +241,63 @@ def _observed(state: SubjectState, event: PermissionObserved, recorded_at: int) 
     raise ConsentryError("the row has no room for one more permission", where="permissions")
 
 
-def _uninterpreted(state: SubjectState, event: AnySubjectEvent) -> SubjectState:
-    """What this version of the fold cannot weigh: nothing is allowed while it stands in the row."""
-    kind = type(event).__name__
-    if kind in state.uninterpreted:
+def _accepted(state: SubjectState, event: PolicyAccepted, recorded_at: int) -> SubjectState:
+    """An acceptance counts from the person, or from a guardian verified before; nobody else may accept."""
+    by_person = event.actor.role is ActorRole.SUBJECT and event.actor.id == event.subject
+    if is_ahead(event, recorded_at) or not (by_person or may_loosen(state, event, recorded_at)):
         return state
-    return _replace(state, uninterpreted=(*state.uninterpreted, kind))
+    facts = circumstances_of(state)
+    acceptances = with_acceptance(facts.acceptances, event, recorded_at, state.position.offset)
+    return with_circumstances(state, _replace(facts, acceptances=acceptances))
+
+
+def _of_age(state: SubjectState, event: AgeAsserted, recorded_at: int) -> SubjectState:
+    """A statement of age. On a guardian's word it can raise the age only if that guardian is verified."""
+    facts = circumstances_of(state)
+    may_raise = state.closed_at is None and (
+        event.source is not AgeSource.GUARDIAN
+        or (event.actor.role is ActorRole.GUARDIAN and is_verified(state, event.actor.id))
+    )
+    ages = with_age(facts.ages, event, recorded_at, state.position.offset, may_raise=may_raise)
+    return with_circumstances(state, _replace(facts, ages=ages))
+
+
+def _objected(state: SubjectState, event: RightsRequested | RightsResolved, recorded_at: int) -> SubjectState:
+    facts = circumstances_of(state)
+    objections = facts.objections
+    if isinstance(event, RightsResolved):
+        if event.outcome is Outcome.REJECTED:
+            objections = without_objection(objections, event.request)
+    elif event.right is Right.OBJECTION and may_stop(state, event.actor):  # rule 4
+        objections = with_objection(objections, event, recorded_at, state.position.offset)
+    return with_circumstances(state, _replace(facts, objections=objections))
 
 
 def _closed(state: SubjectState, event: AccountClosed, recorded_at: int) -> SubjectState:
     if not event.identity_verified:
         raise ConsentryError("an account is closed by a verified person alone", where="identity_verified")
-    return _stub(state, closed_at=recorded_at, erased_at=None)
-
-
-def _stub(state: SubjectState, *, closed_at: int | None, erased_at: int | None) -> SubjectState:
-    """Rule 5: what is left for ever: a late grant, or a replica that slept, finds it. Nothing opens it."""
-    return SubjectState(
-        subject=state.subject,
-        position=state.position,
-        tightened_offset=state.position.offset,
-        closed_at=closed_at,
-        erased_at=erased_at,
-    )
+    return closed_row(state, recorded_at)
 
 
 def _after_the_end(state: SubjectState, recorded: Recorded) -> SubjectState:
-    """A closed account may still be erased; nothing else ever changes a stub."""
-    if state.erased_at is None and isinstance(recorded.event, SubjectErased):
-        at_erasure = _replace(state, position=recorded.position)
-        return _stub(at_erasure, closed_at=state.closed_at, erased_at=recorded.recorded_at)
-    return state
+    """Rule 5. A closed account may still be erased; beside an exemption that stands, what tightens still counts."""
+    event, position, recorded_at = recorded.event, recorded.position, recorded.recorded_at
+    if state.erased_at is not None or state.closed_at is None:
+        return state
+    if isinstance(event, SubjectErased):
+        return stub(_replace(state, position=position), closed_at=state.closed_at, erased_at=recorded_at)
+    if state.circumstances is None:
+        return state
+    event_id, content = event.event_id.bytes, content_hash(event)
+    first_act_at = _first_act_at(state, event, recorded_at)
+    if repeat_of(state.recent, event_id, content) is Repeat.SAME:
+        return state
+    if not tightens(event) or isinstance(event, AccountClosed):
+        earlier = first_act_at != state.first_act_at
+        return _replace(state, position=position, first_act_at=first_act_at) if earlier else state
+    recent = remember(state.recent, event_id, content)
+    noted = _replace(state, position=position, recent=recent, first_act_at=first_act_at)
+    return closed_row(_folded(noted, event, recorded_at), state.closed_at)
 
 
 def fold_or_quarantine(
@@ -260,7 +347,13 @@ def effect_of(before: SubjectState, after: SubjectState, recorded: Recorded) -> 
     if after is before:
         late = recorded.position > before.position and loosens(recorded.event)
         return Effect.SUPERSEDED if late and _has_ended(before) else Effect.UNCHANGED
-    kept = _replace(before, position=after.position, recent=after.recent, tightened_offset=after.tightened_offset)
+    kept = _replace(
+        before,
+        position=after.position,
+        recent=after.recent,
+        tightened_offset=after.tightened_offset,
+        first_act_at=after.first_act_at,
+    )
     if kept != after:
         return Effect.APPLIED
     return Effect.SUPERSEDED if loosens(recorded.event) else Effect.UNCHANGED

@@ -5,14 +5,15 @@ from collections.abc import Iterable
 import msgspec
 
 from consentry.errors import ConsentryError
-from consentry.events import Cells, ConsentDeferred, ConsentGiven, ConsentReaffirmed, ConsentRequested
+from consentry.events import Actor, Cells, ConsentDeferred, ConsentGiven, ConsentReaffirmed, ConsentRequested
 from consentry.state.blocks import block_of, meet, without_block, without_scope
+from consentry.state.knowledge import is_ahead, is_informed
 from consentry.state.row import MAX_CELLS, Act, CellBlock, Mark, Scope, SubjectState
 from consentry.terms import Cell, Expression, Status
 
-FUTURE_TOLERANCE_MS = 300_000
-"""what loosens has no effect when its clock is further ahead of the log's than this"""
 _MAX_POLICY_VERSION = 2**31 - 1
+MAX_ACTS = 2_048
+"""the person alone, with each cell in each expression and asked once, has no more"""
 _STRONGEST_FIRST = (Expression.SEPARATE, Expression.EXPRESSED, Expression.IMPLIED)
 
 Acts = tuple[Act, ...]
@@ -36,19 +37,18 @@ def with_ask(
             acts.append(act)
         else:
             acts.extend(_with_blocks(act, without_block(act.block, block)))
-    acts.append(_act_of(event, status, None, None, block, recorded_at, offset))
+    acts.append(_act_of(event, status, block, recorded_at, offset))
     return _within_limit(tuple(acts), state.acts)
 
 
 def with_grant(state: SubjectState, event: ConsentGiven, recorded_at: int, offset: int) -> Acts:
     """The acts after a grant, cell by cell: the same object where it has effect on none."""
-    known = known_cells(state, event, block_of(event), recorded_at)
+    informed = is_informed(state, event.expected_position)
+    known = known_cells(state, event, block_of(event), recorded_at, informed=informed)
     if not known:
         return state.acts
-    return _within_limit(
-        _with_grant_of(state.acts, state.marks, event, event.expression, known, recorded_at, offset),
-        state.acts,
-    )
+    grant = _grant_of(event, event.expression, known[0], recorded_at, offset, informed=informed)
+    return _within_limit(_with_grant(state.acts, state.marks, event.actor, grant, known), state.acts)
 
 
 def with_reaffirmation(state: SubjectState, event: ConsentReaffirmed, recorded_at: int, offset: int) -> Acts:
@@ -58,35 +58,37 @@ def with_reaffirmation(state: SubjectState, event: ConsentReaffirmed, recorded_a
     to renew: it takes a new one.
     """
     acts = state.acts
-    remaining = known_cells(state, event, block_of(event), recorded_at)
+    informed = is_informed(state, event.expected_position)
+    remaining = known_cells(state, event, block_of(event), recorded_at, informed=informed)
     for expression in _STRONGEST_FIRST:
         if not remaining:
             break
         renewed = _standing(state, event, expression, remaining)
         if renewed:
-            acts = _with_grant_of(acts, state.marks, event, expression, renewed, recorded_at, offset)
+            grant = _grant_of(event, expression, renewed[0], recorded_at, offset, informed=informed)
+            acts = _with_grant(acts, state.marks, event.actor, grant, renewed)
             remaining = _minus(remaining, renewed)
     return acts
 
 
 def known_cells(
-    state: SubjectState, event: ConsentGiven | ConsentReaffirmed, block: CellBlock, recorded_at: int
+    state: SubjectState,
+    event: ConsentGiven | ConsentReaffirmed,
+    block: CellBlock,
+    recorded_at: int,
+    *,
+    informed: bool,
 ) -> Blocks:
-    """The part of `block` of whose every tightening the person can have known.
+    """The part of `block` of whose every tightening the person can have known, whoever tightened it.
 
-    By `expected_position`: that of the row's last tightening, or not; without one, by time.
+    By `expected_position`: that of the row's last tightening (`informed`), or not; without one, by time.
     """
-    if event.occurred_at > recorded_at + FUTURE_TOLERANCE_MS:
-        return ()
-    if block.size > MAX_CELLS:
+    if is_ahead(event, recorded_at) or block.size > MAX_CELLS:
         return ()
     known: Blocks = (block,)
-    if event.expected_position is not None:
-        if event.expected_position == str(state.tightened_position):
-            return known
-        unknown_from = -1
-    else:
-        unknown_from = min(event.occurred_at, recorded_at)
+    if informed:
+        return known
+    unknown_from = min(event.occurred_at, recorded_at) if event.expected_position is None else -1
     for mark in state.marks:
         if mark.recorded_at >= unknown_from:
             known = _without_scopes(known, (mark.scope,))
@@ -96,35 +98,26 @@ def known_cells(
     return known
 
 
-def _with_grant_of(
-    acts: Acts,
-    marks: tuple[Mark, ...],
-    event: ConsentGiven | ConsentReaffirmed,
-    expression: Expression,
-    blocks: Blocks,
-    recorded_at: int,
-    offset: int,
-) -> Acts:
-    """Of two grants of a cell by one actor in one expression the later by its clock stands; a tie: the last."""
-    occurred_at = min(event.occurred_at, recorded_at)
-    rivals = _own_grants(acts, event, expression)
+def _with_grant(acts: Acts, marks: tuple[Mark, ...], actor: Actor, grant: Act, blocks: Blocks) -> Acts:
+    """The acts after `grant` of these cells: of two by one actor in one expression the later by its clock stands.
+
+    A tie: the last.
+    """
+    rivals = _own_grants(acts, actor, grant.block.purpose, grant.expression)
     for place in rivals:
-        if acts[place].occurred_at > occurred_at:
+        if acts[place].occurred_at > grant.occurred_at:
             blocks = _minus(blocks, _unstopped(acts[place], marks))
     if not blocks:
         return acts
     kept = list(acts)
     for place in reversed(rivals):
         kept[place : place + 1] = _with_blocks(acts[place], _minus((acts[place].block,), blocks))
-    until = event.valid_until
-    for block in blocks:
-        kept.append(_act_of(event, Status.GIVEN, expression, until, block, recorded_at, offset))
+    kept.extend(_with_blocks(grant, blocks))
     return tuple(kept)
 
 
-def _own_grants(acts: Acts, event: ConsentGiven | ConsentReaffirmed, expression: Expression) -> list[int]:
+def _own_grants(acts: Acts, actor: Actor, purpose: str, expression: Expression | None) -> list[int]:
     """Where the grants stand that this actor gave for this purpose in this expression."""
-    purpose, actor = event.purpose, event.actor
     return [
         place
         for place, act in enumerate(acts)
@@ -139,7 +132,7 @@ def _standing(state: SubjectState, event: ConsentReaffirmed, expression: Express
     """The part of `blocks` that the actor granted in this expression, and that nothing has stopped since."""
     return tuple(
         common
-        for place in _own_grants(state.acts, event, expression)
+        for place in _own_grants(state.acts, event.actor, event.purpose, expression)
         for standing in _unstopped(state.acts[place], state.marks)
         for block in blocks
         if (common := meet(block, standing)) is not None
@@ -169,30 +162,51 @@ def _with_blocks(act: Act, blocks: Blocks) -> list[Act]:
     return [msgspec.structs.replace(act, block=block) for block in blocks]
 
 
-def _act_of(
-    event: ConsentRequested | ConsentDeferred | ConsentGiven | ConsentReaffirmed,
-    status: Status,
-    expression: Expression | None,
-    valid_until: int | None,
+def _grant_of(
+    event: ConsentGiven | ConsentReaffirmed,
+    expression: Expression,
     block: CellBlock,
     recorded_at: int,
     offset: int,
+    *,
+    informed: bool,
 ) -> Act:
-    if not 0 <= event.policy_version <= _MAX_POLICY_VERSION:
-        raise ConsentryError(f"{event.policy_version} is no version of a policy", where="policy_version")
+    until = event.valid_until
+    return _act_of(event, Status.GIVEN, block, recorded_at, offset, expression, until, informed=informed)
+
+
+def _act_of(
+    event: ConsentRequested | ConsentDeferred | ConsentGiven | ConsentReaffirmed,
+    status: Status,
+    block: CellBlock,
+    recorded_at: int,
+    offset: int,
+    expression: Expression | None = None,
+    valid_until: int | None = None,
+    *,
+    informed: bool = False,
+) -> Act:
     return Act(
         event_id=event.event_id.bytes,
         status=status,
         actor_role=event.actor.role,
         actor_id=event.actor.id,
         expression=expression,
-        policy_version=event.policy_version,
+        policy_version=checked_version(event.policy_version),
         occurred_at=min(event.occurred_at, recorded_at),
         recorded_at=recorded_at,
         offset=offset,
         valid_until=valid_until,
         block=block,
+        informed=informed,
     )
+
+
+def checked_version(version: int) -> int:
+    """A policy's version that the row can hold. Raises ConsentryError."""
+    if not 0 <= version <= _MAX_POLICY_VERSION:
+        raise ConsentryError(f"{version} is no version of a policy", where="policy_version")
+    return version
 
 
 def _within_limit(acts: Acts, former: Acts) -> Acts:
@@ -206,6 +220,8 @@ def has_room(state: SubjectState, event: Cells) -> bool:
 
 
 def _beyond_limit(blocks: list[CellBlock]) -> bool:
+    if len(blocks) > MAX_ACTS:
+        return True
     if sum([len(block.operations) * len(block.data) * (len(block.recipients) or 1) for block in blocks]) <= MAX_CELLS:
         return False
     cells: set[Cell] = set()

@@ -3,12 +3,9 @@
 from collections.abc import Iterator
 
 from consentry.events import Scoped
-from consentry.state.blocks import join, scope_of, within
-from consentry.state.row import MAX_MARKS, Mark, Scope
-from consentry.terms import Status
-
-MAX_SCOPE_TEXT = 2_048
-"""characters of the words in one mark's data or recipients; a longer list is widened to every one"""
+from consentry.state.blocks import bounded, join, scope_of, within
+from consentry.state.row import MAX_MARKS, Mark
+from consentry.terms import ActorRole, Status
 
 Marks = tuple[Mark, ...]
 
@@ -23,29 +20,14 @@ def mark_of(event: Scoped, status: Status, recorded_at: int, offset: int, scene:
         recorded_at=recorded_at,
         offset=offset,
         scene=scene,
-        scope=_bounded(scope_of(event)),
+        scope=bounded(scope_of(event)),
     )
-
-
-def _bounded(scope: Scope) -> Scope:
-    """A row has a size: what would burst it covers everything instead."""
-    if _text_of(scope.data) <= MAX_SCOPE_TEXT and _text_of(scope.recipients) <= MAX_SCOPE_TEXT:
-        return scope
-    return Scope(
-        scope.purpose,
-        scope.operations,
-        scope.data if _text_of(scope.data) <= MAX_SCOPE_TEXT else (),
-        scope.recipients if _text_of(scope.recipients) <= MAX_SCOPE_TEXT else (),
-    )
-
-
-def _text_of(words: tuple[str, ...]) -> int:
-    return sum(map(len, words)) + len(words)
 
 
 def with_mark(marks: Marks, mark: Mark) -> Marks | None:
     """The marks with a later one, which may cover former ones of its status, actor and scene.
 
+    A guardian's cover none: the ward's age may void the later one, and the former must then be there.
     Beyond 64 two of one status and actor are widened into one. None where there are no two, and so no room.
     """
     marks = (*_not_covered_by(marks, mark), mark)
@@ -58,6 +40,8 @@ def with_mark(marks: Marks, mark: Mark) -> Marks | None:
 
 
 def _not_covered_by(marks: Marks, later: Mark) -> list[Mark]:
+    if later.actor_role is ActorRole.GUARDIAN:
+        return list(marks)
     return [
         mark
         for mark in marks
@@ -95,18 +79,22 @@ def _neighbours(marks: Marks) -> Iterator[tuple[Mark, Mark]]:
 
 
 def _joined(earlier: Mark, later: Mark) -> Mark:
-    """One mark for two: it covers both, and stands where the later one stood."""
+    """One mark for two: it covers both, and stands where the later one stood.
+
+    A guardian's keeps the earlier clock: the further back, the less likely the ward was of age.
+    """
+    clocks = (earlier.occurred_at, later.occurred_at)
     return Mark(
         event_id=later.event_id,
         status=later.status,
         actor_role=later.actor_role,
         actor_id=later.actor_id,
-        occurred_at=max(earlier.occurred_at, later.occurred_at),
+        occurred_at=min(clocks) if later.actor_role is ActorRole.GUARDIAN else max(clocks),
         recorded_at=max(earlier.recorded_at, later.recorded_at),
         offset=later.offset,
         # a refusal without a scene counts for every scene
         scene=later.scene if earlier.scene == later.scene else "",
-        scope=_bounded(join(earlier.scope, later.scope)),
+        scope=bounded(join(earlier.scope, later.scope)),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from consentry.events import PreferenceSet, QuarantineReleased, Recorded
 from consentry.state.direction import loosens, tightens
 from consentry.state.fold import effect_of, fold_or_quarantine
-from consentry.state.row import SubjectState
+from consentry.state.row import Circumstances, SubjectState
 from consentry.terms import Effect
 
 
@@ -33,10 +33,9 @@ def _effect_by_trace(before: SubjectState, after: SubjectState, recorded: Record
     if fold_or_quarantine(before, recorded)[0] is before:
         return Effect.UNCHANGED
     left = {act.event_id for act in after.acts} | {seen.event_id for seen in after.permissions}
+    left |= _left_in(after.circumstances)
     if tightens(event) or event.event_id.bytes in left:
         return Effect.APPLIED  # a tightening always is: what it left may since be covered by another
-    if type(event).__name__ in after.uninterpreted:
-        return Effect.APPLIED
     if isinstance(event, QuarantineReleased):
         return Effect.UNCHANGED if event.position in after.quarantined else Effect.APPLIED
     if isinstance(event, PreferenceSet) and loosens(event):
@@ -44,3 +43,12 @@ def _effect_by_trace(before: SubjectState, after: SubjectState, recorded: Record
         standing = {(opt_out.purpose, opt_out.actor_role, opt_out.actor_id) for opt_out in after.opt_outs}
         return Effect.SUPERSEDED if actor in standing else Effect.APPLIED
     return Effect.SUPERSEDED if loosens(event) else Effect.UNCHANGED
+
+
+def _left_in(facts: Circumstances | None) -> set[bytes]:
+    if facts is None:
+        return set()
+    entries = (facts.ages, facts.acceptances, facts.lifts, facts.objections, facts.invocations)
+    return {entry.event_id for group in entries for entry in group} | {
+        guardianship.verified_id for guardianship in facts.guardianships
+    }

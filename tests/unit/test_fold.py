@@ -4,13 +4,11 @@ from uuid import UUID
 
 import pytest
 from unit.folding import (
-    MOTHER,
     NEARBY,
     OPERATOR,
     PERSON,
     SEPARATELY,
     SUBJECT,
-    USE,
     Log,
     status,
     substance,
@@ -26,8 +24,6 @@ from consentry.events import (
     ConsentRequested,
     ConsentWithdrawn,
     DataCollected,
-    ExemptionInvoked,
-    GuardianLinked,
     IdentityLinked,
     ObligationFulfilled,
     PermissionObserved,
@@ -235,38 +231,7 @@ def test_past_256_positions_the_row_says_more_until_that_is_released() -> None:
     assert log.state.quarantined[-1] == "more"
 
 
-# What the fold cannot weigh, or what is odd
-
-
-@pytest.mark.parametrize(
-    ("kind", "fields"),
-    [
-        (AgeAsserted, {"source": AgeSource.DECLARED, "age_band": AgeBand.CHILD}),
-        (GuardianLinked, {"guardian": "account:eve", "relation": "mother"}),
-        (
-            ExemptionInvoked,
-            {
-                "code": "d",
-                "operations": (USE,),
-                "data": ("gps",),
-                "legal_ref": "x",
-                "approver": "b",
-                "valid_until": 9_000,
-            },
-        ),
-        (ConsentGiven, {**NEARBY, **SEPARATELY, "actor": MOTHER}),
-        (ConsentWithdrawn, {"actor": MOTHER}),
-        (PreferenceSet, {"purpose": "feed.city", "opted_out": False, "actor": MOTHER}),
-    ],
-)
-def test_what_the_fold_cannot_weigh_yet_is_named_in_the_row_once(kind: type, fields: dict[str, object]) -> None:
-    log = Log()
-    log.append(kind, **fields)
-    state = log.append(kind, **fields)
-    assert state.uninterpreted == (kind.__name__,)
-    assert state.tightened_position is not None
-    assert not state.acts
-    assert not state.marks
+# What changes nothing, or is odd
 
 
 @pytest.mark.parametrize(
@@ -284,7 +249,7 @@ def test_what_the_fold_cannot_weigh_yet_is_named_in_the_row_once(kind: type, fie
         ),
         (ObligationFulfilled, {"obligation_id": UUID(int=1), "outcome": "done"}),
         (IdentityLinked, {"device": "device:1", "account": SUBJECT}),
-        (PolicyAccepted, {"policy_version": 2}),
+        (RightsResolved, {"request": UUID(int=1), "outcome": Outcome.REJECTED, "reason": "x"}),
     ],
 )
 def test_what_changes_no_answer_leaves_its_position_alone(kind: type, fields: dict[str, object]) -> None:
@@ -338,7 +303,9 @@ def test_an_end_before_all_time_is_not_taken_for_no_end() -> None:
         (ConsentGiven, {**NEARBY, **SEPARATELY, "occurred_at": 10**9}, Effect.SUPERSEDED),
         (ConsentWithdrawn, {}, Effect.APPLIED),
         (ConsentWithdrawn, {"number": 1, "occurred_at": 1_010}, Effect.UNCHANGED),
-        (PolicyAccepted, {"policy_version": 1}, Effect.UNCHANGED),
+        (PolicyAccepted, {"policy_version": 1}, Effect.APPLIED),
+        (PolicyAccepted, {"policy_version": 1, "actor": MOTHER}, Effect.SUPERSEDED),
+        (IdentityLinked, {"device": "device:1", "account": SUBJECT}, Effect.UNCHANGED),
         (PermissionObserved, {"permission": "camera", "state": PermissionState.ON}, Effect.APPLIED),
     ],
 )

@@ -1,62 +1,15 @@
-"""What a row keeps of opt-outs and of the permissions of the operating system."""
+"""What a row keeps of the permissions of the operating system."""
 
 import msgspec
 
-from consentry.events import PermissionObserved, PreferenceSet
-from consentry.state.grants import FUTURE_TOLERANCE_MS
-from consentry.state.row import OptOut, Permission, SubjectState
+from consentry.events import PermissionObserved
+from consentry.state.knowledge import FUTURE_TOLERANCE_MS
+from consentry.state.row import Permission
 from consentry.terms import PermissionState
 
 EVERY_DEVICE = ""
 
 Permissions = tuple[Permission, ...]
-
-
-def with_opt_out(state: SubjectState, event: PreferenceSet, recorded_at: int, offset: int) -> SubjectState:
-    """The row with an opt-out: one for each purpose and who set it."""
-    opt_out = OptOut(
-        event_id=event.event_id.bytes,
-        purpose=event.purpose,
-        actor_role=event.actor.role,
-        actor_id=event.actor.id,
-        recorded_at=recorded_at,
-        offset=offset,
-    )
-    return msgspec.structs.replace(
-        state,
-        opt_outs=(*_of_others(state.opt_outs, event), opt_out),
-        lifted_opt_outs=_of_others(state.lifted_opt_outs, event),
-    )
-
-
-def without_opt_out(state: SubjectState, event: PreferenceSet, recorded_at: int) -> SubjectState:
-    """The row without what this actor had objected to, if the person can have known of that objection."""
-    standing = [opt_out for opt_out in state.opt_outs if _is_own(opt_out, event)]
-    if not standing or event.occurred_at > recorded_at + FUTURE_TOLERANCE_MS:
-        return state
-    if event.expected_position is not None:
-        known = event.expected_position == str(state.tightened_position)
-    else:
-        known = min(event.occurred_at, recorded_at) > standing[0].recorded_at
-    if not known:
-        return state
-    return msgspec.structs.replace(
-        state,
-        opt_outs=_of_others(state.opt_outs, event),
-        lifted_opt_outs=(*state.lifted_opt_outs, *standing),
-    )
-
-
-def _is_own(opt_out: OptOut, event: PreferenceSet) -> bool:
-    return (
-        opt_out.purpose == event.purpose
-        and opt_out.actor_id == event.actor.id
-        and opt_out.actor_role is event.actor.role
-    )
-
-
-def _of_others(opt_outs: tuple[OptOut, ...], event: PreferenceSet) -> tuple[OptOut, ...]:
-    return tuple([opt_out for opt_out in opt_outs if not _is_own(opt_out, event)])
 
 
 def with_permission(permissions: Permissions, event: PermissionObserved, recorded_at: int, offset: int) -> Permissions:

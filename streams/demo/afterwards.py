@@ -9,7 +9,7 @@ from streams.demo.narrator import Narrator
 from streams.demo.script import Story
 from streams.demo.stack import Stack
 
-POLL_S = 0.5
+POLL_S = 0.2
 
 
 def show_what_to_try(stack: Stack, story: Story, narrator: Narrator, *, position_before: str) -> None:
@@ -33,10 +33,9 @@ def show_what_to_try(stack: Stack, story: Story, narrator: Narrator, *, position
 
 
 def wait_until_interrupted(stack: Stack) -> None:
-    """Until KeyboardInterrupt, which is how this is meant to end. Raises Unavailable where a program ends by itself."""
-    try:
-        while True:
+    """Until Ctrl-C, which is how this is meant to end. Raises Unavailable where a program ends by itself."""
+    with stack.interruption.held():
+        while not stack.interruption.happened:
             stack.require_running()
             time.sleep(POLL_S)
-    except KeyboardInterrupt:
-        return
+        stack.interruption.forget()

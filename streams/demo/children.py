@@ -10,6 +10,7 @@ from pathlib import Path
 
 from consentry.errors import Unavailable
 from streams.broker import watchdog
+from streams.demo.interruption import Interruption
 
 POLL_S = 0.02
 STOP_GRACE_S = 5
@@ -19,8 +20,16 @@ LAST_LINES = 15
 class Child:
     """A running program. What it prints goes to a file in the demo's directory."""
 
-    def __init__(self, name: str, command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        directory: Path,
+        environment: Mapping[str, str],
+        interruption: Interruption,
+    ) -> None:
         self.name = name
+        self._interruption = interruption
         self.log_path = directory / f"{name.replace(' ', '-')}.log"
         guarded = [sys.executable, "-I", "-S", watchdog.__file__, str(STOP_GRACE_S), str(directory), *command]
         with self.log_path.open("wb") as log:
@@ -39,14 +48,15 @@ class Child:
         return self.log_path.read_text(encoding="utf-8", errors="replace")
 
     def require_running(self) -> None:
-        """Raises Unavailable with the end of what it printed, once it has ended by itself."""
+        """Raises Unavailable with the end of what it printed, once it has ended by itself; Interrupted after Ctrl-C."""
+        self._interruption.check()
         code = self._process.poll()
         if code is not None:
             last = "\n".join(self.printed.splitlines()[-LAST_LINES:])
             raise Unavailable(f"it ended by itself (exit {code}):\n{last}", where=self.name)
 
     def wait_for_line(self, holds: Callable[[str], bool], timeout_s: float) -> str:
-        """The first line printed for which it holds. Raises Unavailable when there is none in time."""
+        """The first line printed for which it holds. Raises Unavailable when there is none in time, Interrupted."""
         deadline = time.monotonic() + timeout_s
         while True:
             lines = self.printed.splitlines(keepends=True)

@@ -1,6 +1,5 @@
 """What an audit finds: the log replayed as it stood before an event, and with it."""
 
-import asyncio
 import time
 
 import msgspec
@@ -10,6 +9,7 @@ from consentry.authzen import EvaluationAnswer, answer_of
 from consentry.settings import Settings
 from consentry.terms import Position
 from streams.demo.script import Audit
+from streams.demo.stack import Stack
 from streams.replay import read_policy_records, read_subject
 
 
@@ -21,9 +21,9 @@ class Found(msgspec.Struct, frozen=True):
     left_out: int
 
 
-def answers_around(settings: Settings, audit: Audit, position: str) -> tuple[Found, Found]:
+def answers_around(stack: Stack, audit: Audit, position: str) -> tuple[Found, Found]:
     """The answer to the audit's question before the event at `position`, and after it. Raises Unavailable."""
-    return asyncio.run(_answers_around(settings, audit, Position.parse(position)))
+    return stack.interruption.run(_answers_around(stack.settings, audit, Position.parse(position)))
 
 
 async def _answers_around(settings: Settings, audit: Audit, after: Position) -> tuple[Found, Found]:

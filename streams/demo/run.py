@@ -1,39 +1,33 @@
 """run_demo: start all, play the story, check every answer, show what an audit finds, clean up."""
 
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from types import FrameType
-from typing import Any, NoReturn
 from uuid import uuid4
 
 from consentry.settings import Settings
 from consentry.terms import Position
 from streams.demo.afterwards import show_what_to_try, wait_until_interrupted
 from streams.demo.doors import Doors, Written
+from streams.demo.interruption import CleanUp, interruptible
 from streams.demo.looking_back import answers_around
 from streams.demo.narrator import Narrator, short
 from streams.demo.script import Chapter, Expected, Step, Story, load_story
 from streams.demo.stack import Stack, running_stack
 
 SEEN_TIMEOUT_S = 15.0
-Handler = Callable[[int, FrameType | None], Any] | int | None
-ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_demo(settings: Settings, *, keep: bool, story: Story | None = None) -> int:
     """0 when every answer was as the story expects it, else 1. `keep` leaves all running until Ctrl-C.
 
     Of `settings` the Kafka to use counts; without one it starts one of its own. Raises ConsentryError where
-    something cannot be started, KeyboardInterrupt on SIGINT, SIGTERM and SIGHUP; whatever it raises, nothing of it
-    goes on running.
+    something cannot be started, Interrupted on SIGINT, SIGTERM and SIGHUP; whatever it raises, nothing of it goes on
+    running.
     """
     story = story or load_story()
     narrator = Narrator(story.text)
-    with ended_once(), ExitStack() as exits:
+    with interruptible() as interruption, CleanUp(interruption) as exits:
         with narrator.waiting():
-            stack = exits.enter_context(running_stack(settings, story, narrator))
+            stack = exits.enter_context(running_stack(settings, story, narrator, interruption))
         narrator.progress("ready")
         play = Play(story, stack, narrator)
         play.play()
@@ -43,31 +37,6 @@ def run_demo(settings: Settings, *, keep: bool, story: Story | None = None) -> i
             wait_until_interrupted(stack)
         narrator.progress("stopping")
     return 1 if play.wrong else 0
-
-
-@contextmanager
-def ended_once() -> Iterator[None]:
-    """The first signal interrupts; those that follow must not disturb the cleaning up."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-        for number in ENDINGS:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    former = {number: signal.signal(number, interrupt) for number in ENDINGS}
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise  # the process is about to end: more signals must not change how
-    except BaseException:
-        _restore(former)
-        raise
-    _restore(former)
-
-
-def _restore(former: Mapping[signal.Signals, Handler]) -> None:
-    for number, handler in former.items():
-        signal.signal(number, handler)
 
 
 class Play:
@@ -130,7 +99,7 @@ class Play:
         audit = self._story.audit
         self._narrator.heading(number, audit.title, audit.says)
         self._narrator.question(audit.ask)
-        before, after = answers_around(self._stack.settings, audit, self._named[audit.step])
+        before, after = answers_around(self._stack, audit, self._named[audit.step])
         for when, found, expected in (("before", before, audit.before), ("after", after, audit.after)):
             self._count(correct=Expected.of(found.answer) == expected)
             events = f"{found.folded} events replayed, {found.left_out} that came later left out"

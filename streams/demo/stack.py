@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,6 +21,7 @@ from consentry.settings import PREFIX, Secret, Settings
 from streams.access import add_token
 from streams.broker import KAFKA_VERSION, LocalKafka
 from streams.demo.children import POLL_S, Child, end_all
+from streams.demo.interruption import CleanUp, Interruption
 from streams.demo.narrator import Narrator
 from streams.demo.script import Story
 from streams.policies import Publication, publish_revision
@@ -44,21 +45,22 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     node: Child
     worker: Child
     subscriber: Child
+    interruption: Interruption
 
     @property
     def children(self) -> tuple[Child, ...]:
         return (self.worker, self.node, self.subscriber)
 
     def require_running(self) -> None:
-        """Raises Unavailable where a program ended by itself."""
+        """Raises Unavailable where a program ended by itself, Interrupted after Ctrl-C."""
         for child in self.children:
             child.require_running()
 
 
 @contextmanager
-def running_stack(settings: Settings, story: Story, narrator: Narrator) -> Iterator[Stack]:
-    """All of it, up and ready; ended and removed at the end. Raises Unavailable, UntrustedLog."""
-    with ExitStack() as stack:
+def running_stack(settings: Settings, story: Story, narrator: Narrator, interruption: Interruption) -> Iterator[Stack]:
+    """All of it, up and ready; ended and removed at the end. Raises Unavailable, UntrustedLog, Interrupted."""
+    with CleanUp(interruption) as stack:
         own = not settings.bootstrap_servers
         if own:
             narrator.progress(f"starting Apache Kafka {KAFKA_VERSION}")
@@ -71,16 +73,24 @@ def running_stack(settings: Settings, story: Story, narrator: Narrator) -> Itera
         settings = msgspec.structs.replace(settings, partitions=PARTITIONS, worker_id="demo-1")
         if not own:
             stack.callback(_remove_topics, settings)
-        directory = Path(tempfile.mkdtemp(prefix="consentry-demo-"))
-        stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        yield _start(stack, settings, story, narrator, directory, gently=not own)
+        with interruption.held():
+            directory = Path(tempfile.mkdtemp(prefix="consentry-demo-"))
+            stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        yield _start(stack, settings, story, narrator, directory, interruption, gently=not own)
 
 
 def _start(
-    stack: ExitStack, settings: Settings, story: Story, narrator: Narrator, directory: Path, *, gently: bool
+    stack: CleanUp,
+    settings: Settings,
+    story: Story,
+    narrator: Narrator,
+    directory: Path,
+    interruption: Interruption,
+    *,
+    gently: bool,
 ) -> Stack:
     narrator.progress("creating topics: consentry topics create")
-    asyncio.run(_create_topics(settings))
+    interruption.run(_create_topics(settings))
     token_file = directory / "tokens.yaml"
     token = add_token(token_file, CALLER, (CallerRole.ASKER, CallerRole.PRODUCER, CallerRole.AUDITOR))
     narrator.progress("starting a worker, a query node and a subscriber: consentry worker, consentry serve")
@@ -88,7 +98,7 @@ def _start(
     stack.callback(end_all, children, gently=gently)
 
     def child(name: str, *command: str, **more: str) -> Child:
-        started = Child(name, (sys.executable, *command), directory, {**_environment(settings), **more})
+        started = Child(name, (sys.executable, *command), directory, {**_environment(settings), **more}, interruption)
         children.append(started)
         return started
 
@@ -98,10 +108,17 @@ def _start(
     )
     subscriber = child("subscriber", str(story.subscriber_path))
     narrator.progress("checking topics and publishing the policy: consentry topics check, consentry policy publish")
-    asyncio.run(_check_and_publish(settings, story))
+    interruption.run(_check_and_publish(settings, story))
     url = node.wait_for_line(lambda line: LISTENING in line, START_TIMEOUT_S).partition(LISTENING)[2]
     client = msgspec.structs.replace(settings, node_url=url, bearer_token=Secret(token))
-    ready = Stack(settings=client, directory=directory, node=node, worker=worker, subscriber=subscriber)
+    ready = Stack(
+        settings=client,
+        directory=directory,
+        node=node,
+        worker=worker,
+        subscriber=subscriber,
+        interruption=interruption,
+    )
     narrator.progress("waiting until the query node is ready: GET /readyz")
     _wait_until_ready(ready)
     subscriber.wait_for_line(lambda line: FOLLOWING in line, START_TIMEOUT_S)

@@ -181,6 +181,16 @@ def test_whatever_is_other_is_told(before: Policy, after: Policy) -> None:
     assert (changes_between(before, after).changes == ()) == same
 
 
+def test_each_field_of_a_document_has_its_line_in_the_reference() -> None:
+    page = (EXAMPLES.parents[1] / "docs/reference/policy-changes.md").read_text(encoding="utf-8")
+    tables = page[page.index("## The rules") : page.index("## How to write a revision")]
+    document = yaml.safe_load(SHOP)
+    names = {*document, "announced_at"}
+    for table in ("purposes", "exemptions", "data"):
+        names |= {name for entry in document[table].values() for name in entry}
+    assert {name for name in names if f"`{name}`" not in tables} == {"purposes"}
+
+
 # the versions that were published
 
 

@@ -108,8 +108,7 @@ def explanation(
         yield "The passing of time alone does not change this answer."
     else:
         yield f"Time alone changes this answer on {spoken(found.expires_at, background.zone)}."
-    for duty in found.obligations:
-        yield f"What follows for you: {DUTY_WORDS[Duty(duty)]}"
+    yield from _duties(found.obligations)
     if not answer.decision:
         yield _prompt(found, background.zone)
     age = "of unknown age" if found.staleness_ms is None else f"at most {found.staleness_ms} ms old"
@@ -134,10 +133,10 @@ def _clause(found: AnswerContext, text: str) -> Iterator[str]:
         yield f"No clause of {version} speaks of it, and what no clause allows is denied."
         return
     heading = heading_of(found.clause, text)
-    under = f", under “{heading}”" if heading else ""
+    under = f", under “{heading}”," if heading else ""
     wording = _shortened(clauses_of(text).get(found.clause, "")) if text else ""
-    says = f", says: “{wording}”" if wording else " decides it."
-    yield f"Clause {found.clause} of {version}{under}{says}"
+    says = f"says: “{wording}”" if wording else "decides it."
+    yield f"Clause {found.clause} of {version}{under} {says}"
 
 
 def heading_of(clause: str, text: str) -> str:
@@ -180,6 +179,12 @@ def _evidence(evidence: Sequence[str], background: Background) -> Iterator[str]:
         else:
             when = spoken(event.recorded_at, background.zone)
             yield f"The evidence is event {event_id} ({event.what}), recorded at {event.position} on {when}."
+
+
+def _duties(obligations: Sequence[str]) -> Iterator[str]:
+    words: Mapping[str, str] = {duty.value: says for duty, says in DUTY_WORDS.items()}
+    for duty in obligations:
+        yield f"What follows for you: {words.get(duty, f'{duty}.')}"  # a newer node may know more of them
 
 
 def _prompt(found: AnswerContext, zone: tzinfo) -> str:

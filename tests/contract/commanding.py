@@ -50,7 +50,7 @@ def served(node: Node) -> Iterator[str]:
 
 @contextmanager
 def answering(body: bytes) -> Iterator[str]:
-    """A server that is no node of ours: whatever is asked, it says 200 and this."""
+    """A server that is no node of ours: whatever is posted, it says 200 and this; there is nothing to get."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

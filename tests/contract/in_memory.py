@@ -23,6 +23,7 @@ from streams.query import create_api
 LOG_ID = UUID("2c5ea4c0-4067-11e9-8bad-9b1deb4d3b7d")
 PARTITIONS = 4
 REFERENCE = Path(__file__).parents[2] / "examples" / "policies" / "reference-v1.yaml"
+WORDING = REFERENCE.with_name("privacy-policy.txt")
 
 
 @cache
@@ -37,7 +38,7 @@ def reference_policy(document: str = "") -> Policies:
         version=policy.version,
         effective_at=policy.effective_at,
         document=document,
-        text="the wording",
+        text=WORDING.read_text(encoding="utf-8"),
         text_hash="0" * 64,
     )
     return Policies().after(RecordedPolicyEvent(Position(1, 0, 1), policy.effective_at, revised))

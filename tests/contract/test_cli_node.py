@@ -10,6 +10,11 @@ from streams.cli.frame import Exit
 from streams.cli.submissions import batches_of
 
 CHECK = ("check", "account:42", "--operation", "collect", "--purpose", "publish.camera", "--data", "camera_image")
+ALLOWED = (
+    b'{"decision":true,"context":{"reason":"CONSENT","clause":"1.1","basis":"consent","status":"given","evidence":[],'
+    b'"policy_version":1,"position":"e1.p0.o1","tightened_position":null,"staleness_ms":0,"engine_version":"0",'
+    b'"expires_at":null,"obligations":[],"prompt":{"may_ask":false},"results":[]}}'
+)
 
 
 # a query node is asked
@@ -31,7 +36,52 @@ def test_an_explained_deny_says_why_and_by_which_clause() -> None:
     with served(Node()) as url:
         result = consentry(*CHECK, "--active", "--explain", NODE_URL=url, BEARER_TOKEN="all")
     assert "You may not collect camera_image of account:42 for publish.camera" in result.stdout
-    assert "clause P-4 of version 1" in result.stdout
+    assert "Clause P-4 of version 1 of the policy says: “Precise geolocation, camera" in result.stdout
+    assert "The person may be asked now." in result.stdout
+
+
+def test_an_explained_allow_tells_of_its_evidence_and_until_when_it_holds() -> None:
+    grant = {**GRANT, "valid_until": NOW + 86_400_000}
+    with served(Node()) as url:
+        for event in (PERMISSION, grant):
+            sent = consentry("publish", "-", "--json", stdin=json.dumps(event), NODE_URL=url, BEARER_TOKEN="all")
+        given = json.loads(sent.stdout)
+        result = consentry(*CHECK, "--active", "--explain", NODE_URL=url, BEARER_TOKEN="all")
+    assert result.exit_code == Exit.DONE
+    assert "of the policy, under “Posting of information”, says: “When you use the function" in result.stdout
+    assert f"event {given['event_id']} (given by subject), recorded at {given['position']} on" in result.stdout
+    assert "Time alone changes this answer on Tuesday, 22 September 2026" in result.stdout
+
+
+def test_without_explain_a_check_is_one_line_and_json_is_the_same_with_it() -> None:
+    with served(Node()) as url:
+        short = consentry(*CHECK, "--active", NODE_URL=url, BEARER_TOKEN="all")
+        plain, explained = (
+            consentry(*CHECK, "--json", *more, NODE_URL=url, BEARER_TOKEN="all").stdout for more in ((), ("--explain",))
+        )
+    assert short.stdout == "DENY  PERMISSION_OFF  clause P-4\n"
+    assert plain == explained
+
+
+def test_an_answer_is_explained_though_nothing_else_can_be_read() -> None:
+    """A node that knows no such page: the decision stands without the wording."""
+    with answering(ALLOWED) as url:
+        result = consentry(*CHECK, "--explain", NODE_URL=url)
+    assert result.exit_code == Exit.DONE
+    assert result.stdout.startswith("ALLOW  CONSENT  clause 1.1\nYou may collect camera_image")
+    assert "what else is known could not be read" in result.stderr
+
+
+def test_where_one_would_ask_bears_on_whether_one_may() -> None:
+    refusal = act("ConsentRefused", purpose="publish.camera", scene="start")
+    asked = []
+    with served(Node()) as url:
+        for event in (PERMISSION, refusal):
+            consentry("publish", "-", stdin=json.dumps(event), NODE_URL=url, BEARER_TOKEN="all")
+        for more in (("--scene", "start"), ("--scene", "editor"), ("--user-initiated",), ()):
+            result = consentry(*CHECK, "--active", "--json", *more, NODE_URL=url, BEARER_TOKEN="all")
+            asked.append(json.loads(result.stdout)["context"]["prompt"]["may_ask"])
+    assert asked == [False, True, True, False]
 
 
 def test_json_of_a_check_is_the_nodes_own_answer() -> None:
@@ -71,6 +121,37 @@ def test_the_state_of_a_subject_is_shown() -> None:
         shown = consentry("state", "account:42", NODE_URL=url, BEARER_TOKEN="all")
     assert shown.exit_code == Exit.DONE
     assert "given" in shown.stdout
+
+
+def test_the_state_shows_age_guardians_and_what_they_accepted() -> None:
+    mother = "account:mum"
+    verified = {
+        **act("GuardianVerified", guardian=mother, method="call"),
+        "actor": {"role": "system", "id": "verifier"},
+    }
+    accepted = {**act("PolicyAccepted", policy_version=1), "actor": {"role": "guardian", "id": mother}}
+    invoked = act(
+        "ExemptionInvoked", code="a", operations=["use"], data=["phone"], legal_ref="order 1", approver="staff-8",
+        valid_until=NOW + 1_000,
+    )  # fmt: skip
+    events = (
+        act("AgeAsserted", source="declared", age_band="minor"),
+        act("GuardianLinked", guardian=mother, relation="mother"),
+        verified,
+        accepted,
+        {**invoked, "actor": {"role": "controller", "id": "staff-7"}},
+    )
+    with served(Node()) as url:
+        for event in events:
+            sent = consentry("publish", "-", stdin=json.dumps(event), NODE_URL=url, BEARER_TOKEN="all")
+            assert sent.exit_code == Exit.DONE, sent.stderr
+        shown = consentry("state", "account:42", NODE_URL=url, BEARER_TOKEN="all")
+    assert shown.stdout.splitlines()[1:] == [
+        "age             minor, declared",
+        "guardian        account:mum, verified since 2026-09-21T14:13:20.000Z",
+        "accepted        policy version 1, by guardian",
+        "exemption       a until 2026-09-21T14:13:21.000Z: use phone for any purpose",
+    ]
 
 
 # publishing

@@ -109,8 +109,8 @@ async def test_a_subjects_state_shows_where_each_cell_stands() -> None:
     withdrawn = (await node.record(act("ConsentWithdrawn", data=["posted_content"]))).json()
     state = (await node.send("GET", "/v1/subjects/account:u-1")).json()
     cells = {(cell["data"], cell["operation"]): (cell["status"], cell["evidence"]) for cell in state["cells"]}
-    assert cells[("behaviour", "use")] == ("given", granted["event_id"])
-    assert cells[("posted_content", "use")] == ("withdrawn", withdrawn["event_id"])
+    assert cells[("behaviour", "use")] == ("given", [granted["event_id"]])
+    assert cells[("posted_content", "use")] == ("withdrawn", [withdrawn["event_id"]])
     assert state["tightened_position"] == withdrawn["position"]
     assert state["policy_version"] == 1
 
@@ -175,6 +175,7 @@ async def test_the_check_is_described_as_completely_as_the_rest() -> None:
     assert check["responses"]["200"]["content"]["application/json"]["schema"]["$ref"].endswith("EvaluationAnswer")
     assert set(schemas["CheckContext"]["properties"]) == {
         "data", "recipient", "form", "active", "device", "transfer_mechanism", "joined_with_identity", "min_position",
+        "scene", "user_initiated",
     }  # fmt: skip
     assert schemas["EvaluationRequest"]["required"] == ["subject", "action", "resource"]
     assert check["security"] == [{"bearer": []}]
@@ -185,8 +186,8 @@ async def test_the_description_of_events_leaves_out_what_intake_sets() -> None:
     given = document["components"]["schemas"]["ConsentGiven"]
     assert "skew_ms" not in given["properties"]
     assert "event_id" not in given["required"]
-    parameters = document["paths"]["/v1/events"]["post"]["parameters"]
-    assert {parameter["name"] for parameter in parameters} == {"Idempotency-Key", "wait", "X-Request-ID"}
+    parameters = {parameter["name"] for parameter in document["paths"]["/v1/events"]["post"]["parameters"]}
+    assert parameters == {"Idempotency-Key", "wait", "min_position", "X-Request-ID"}
 
 
 async def test_the_description_of_events_offers_none_that_no_caller_may_send() -> None:

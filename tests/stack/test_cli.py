@@ -153,16 +153,27 @@ def story(environment: Environment) -> None:
     publish("PermissionObserved", "permission=camera", "state=on")
     given = publish("ConsentGiven", "purpose=publish.camera", "policy_version=1", "expression=separate")
     assert given["effect"] == "applied"
-    assert "the person agreed to it" in consentry(environment, *ask, "--min-position", given["position"])
+    explained = consentry(environment, *ask, "--min-position", given["position"])
+    assert "the person agreed to it" in explained
+    assert "of version 1 of the policy, under “Posting of information”, says: “When you use" in explained
+    assert f"event {given['event_id']} (given by subject), recorded at {given['position']} on " in explained
+    assert "\nThe passing of time alone does not change this answer.\n" in explained
     assert "given" in consentry(environment, "state", "account:42")
     withdrawn = publish("ConsentWithdrawn", "purpose=publish.camera")
-    assert "the person withdrew" in consentry(environment, *ask, "--min-position", withdrawn["position"], expect=1)
+    explained = consentry(environment, *ask, "--min-position", withdrawn["position"], expect=1)
+    assert "the person withdrew" in explained
+    assert "\nWhat follows for you: Stop what you are doing with these data for this purpose.\n" in explained
 
     replay = ("audit", "replay", "--subject", "account:42", *camera, "--json")
     before = json.loads(consentry(environment, *replay, "--position", given["position"]))
     after = json.loads(consentry(environment, *replay))
     assert [found["decision"]["context"]["reason"] for found in (before, after)] == ["CONSENT", "WITHDRAWN"]
     assert (len(before["steps"]), before["left_out"], len(after["steps"])) == (2, 0, 3)
+
+    publish("AgeAsserted", "source=declared", "age_band=minor")
+    publish("GuardianLinked", "guardian=account:41", "relation=mother")
+    state = consentry(environment, "state", "account:42")
+    assert "age             minor, declared\nguardian        account:41, not verified\n" in state
 
     grant_of_nothing = {
         "type": "ConsentGiven",

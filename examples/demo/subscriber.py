@@ -11,16 +11,30 @@ import sys
 from consentry.decision import Request
 from consentry.replica import ConsentReplica
 from consentry.settings import load_settings
-from consentry.state.row import SubjectState
-from consentry.terms import Operation
+from consentry.state.row import Acceptance, Act, Mark, SubjectState
+from consentry.terms import ActorRole, Operation
+
+
+def by(act: Act | Mark | Acceptance) -> str:
+    return "" if act.actor_role is ActorRole.SUBJECT else f" by {act.actor_role} {act.actor_id}"
 
 
 def latest(state: SubjectState) -> str:
     """What the change was, in the row's own words."""
     here = state.position.offset
-    found = [f"{act.block.purpose} {act.status}" for act in state.acts if act.offset == here]
-    found += [f"{mark.scope.purpose or 'everything'} {mark.status}" for mark in state.marks if mark.offset == here]
+    found = [f"{act.block.purpose} {act.status}{by(act)}" for act in state.acts if act.offset == here]
+    found += [
+        f"{mark.scope.purpose or 'everything'} {mark.status}{by(mark)}" for mark in state.marks if mark.offset == here
+    ]
     found += [f"permission {seen.name} {seen.state}" for seen in state.permissions if seen.offset == here]
+    if (around := state.circumstances) is not None:
+        found += [f"age asserted, {age.source}" for age in around.ages if age.offset == here]
+        found += [f"guardian {each.guardian} verified" for each in around.guardianships if each.verified_offset == here]
+        found += [
+            f"policy version {each.policy_version} accepted{by(each)}"
+            for each in around.acceptances
+            if each.offset == here
+        ]
     return ", ".join(found) or "nothing that concerns a consent"
 
 

@@ -12,6 +12,7 @@ from consentry.errors import Unavailable
 from consentry.settings import Settings
 from consentry.terms import Effect, Reason
 from streams.demo.script import Question
+from streams.query.policies import PolicyRevisions
 
 Answer = TypeVar("Answer")
 TIMEOUT_S = 15.0
@@ -53,9 +54,17 @@ class Doors:
             if answer.context.reason not in PASSING or time.monotonic() > deadline:
                 return answer
 
+    def version_in_force(self) -> int | None:
+        """Of the policy, as the node knows it."""
+        revisions = self._send("GET", "/v1/policies", None, PolicyRevisions).revisions
+        return next((each.version for each in revisions if each.in_force), None)
+
     def _post(self, path: str, body: bytes, kind: type[Answer]) -> Answer:
+        return self._send("POST", path, body, kind)
+
+    def _send(self, method: str, path: str, body: bytes | None, kind: type[Answer]) -> Answer:
         try:
-            answer = self._http.post(path, content=body)
+            answer = self._http.request(method, path, content=body)
         except httpx.TransportError as fault:
             raise Unavailable(f"no answer: {fault}", where=path) from fault
         if answer.status_code not in (httpx.codes.OK, httpx.codes.CREATED):

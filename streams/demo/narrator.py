@@ -11,9 +11,11 @@ from rich.padding import Padding
 from rich.table import Table
 
 from consentry.authzen import EvaluationAnswer
+from consentry.policy import Change, Changes, Policy
 from consentry.policy.wording import clauses_of
 from consentry.terms import Reason
-from streams.demo.script import Expected, Question, Try
+from streams.demo.script import Expected, PolicyFiles, Question, Try
+from streams.policies import Publication
 from streams.wording import REASON_WORDS, listed, prompt_words
 
 PLAIN_WIDTH = 110
@@ -50,14 +52,39 @@ class Narrator:
         self._out.print(escape(says))
 
     def event(self, says: str, fields: Mapping[str, Any], outcome: str, seen: str, wrong: str) -> None:
-        own = "  ".join(f"{name}: {_shown(value)}" for name, value in fields.items() if name not in ENVELOPE)
         self._lines(
             says,
-            ("event", f"[bold]{fields['type']}[/bold] of {escape(str(fields['subject']))}  {escape(own)}"),
+            ("event", f"[bold]{fields['type']}[/bold] of {escape(_acted(fields))}"),
             ("log", escape(outcome)),
             ("subscriber", f"[cyan]{escape(seen)}[/cyan]"),
             *_wrong(wrong),
         )
+
+    def policy(self, files: PolicyFiles, first: Policy) -> None:
+        """By which everything is decided, and in what it is not as its file has it."""
+        self.say()
+        self._lines(files.says, *_files(files, first.id, first.version), _instead(files.instead))
+
+    def published(
+        self,
+        says: str,
+        files: PolicyFiles,
+        instead: Mapping[str, str],
+        publication: Publication,
+        changes: Changes,
+    ) -> None:
+        self._lines(
+            says,
+            *_files(files, publication.policy, publication.version),
+            _instead(instead),
+            ("log", f"at {publication.position} of policy-revisions"),
+            *(("", escape(_change(change))) for change in changes.changes),
+        )
+
+    def in_force(self, says: str, number: int, text: str) -> None:
+        """From now on clauses are quoted from `text`."""
+        self._clauses = clauses_of(text)
+        self._lines(says, ("policy", f"version {number} is in force"))
 
     def question(self, question: Question) -> None:
         self._lines("", _question(question))
@@ -118,6 +145,7 @@ class Narrator:
             self._out.print(table)
         for line in drawn.get().splitlines():
             self._out.file.write(f"{line.rstrip()}\n")  # what is padded is filled up with spaces
+        self._out.file.flush()
 
 
 def _console(*, stderr: bool) -> Console:
@@ -142,7 +170,8 @@ def _question(question: Question) -> tuple[str, str]:
 
 def _on(answer: EvaluationAnswer) -> str:
     found = answer.context
-    evidence = f", rests on event {short(found.evidence[0])}" if found.evidence else ""
+    kinds = "events" if len(found.evidence) > 1 else "event"
+    evidence = f", rests on {kinds} {listed(map(short, found.evidence))}" if found.evidence else ""
     return escape(f"(seen at {found.position}{evidence})")
 
 
@@ -154,6 +183,27 @@ def short(event_id: str) -> str:
 def _asked(question: Question) -> str:
     use = {True: ", in use now", False: ", not in use now", None: ""}[question.active]
     return f"{question.operation} {listed(question.data)} of {question.subject} for {question.purpose}{use}"
+
+
+def _acted(fields: Mapping[str, Any]) -> str:
+    """Whose event it is, by whom where it is another, and what is its own."""
+    subject, actor = str(fields["subject"]), fields["actor"]
+    by = "" if actor["id"] == subject else f" by {actor['role']} {actor['id']}"
+    own = "".join(f"  {name}: {_shown(value)}" for name, value in fields.items() if name not in ENVELOPE)
+    return f"{subject}{by}{own}"
+
+
+def _files(files: PolicyFiles, name: str, version: int) -> tuple[tuple[str, str], ...]:
+    return (("policy", escape(f"{name} version {version}: {files.document}, in words {files.text}")),)
+
+
+def _instead(lines: Mapping[str, str]) -> tuple[str, str]:
+    return ("but for", escape(listed(f"{name}: {value}" for name, value in lines.items())))
+
+
+def _change(change: Change) -> str:
+    follows = (", asks again" if change.asks_again else "") + (", reduces a right" if change.reduces else "")
+    return f"{change.change}{follows}: {change.purpose or 'the whole'}: {change.what} ({change.clause})"
 
 
 def _shown(value: object) -> str:

@@ -10,6 +10,7 @@ from streams.demo.doors import Doors, Written
 from streams.demo.interruption import CleanUp, interruptible
 from streams.demo.looking_back import answers_around
 from streams.demo.narrator import Narrator, short
+from streams.demo.revising import Versions
 from streams.demo.script import Chapter, Expected, Step, Story, load_story
 from streams.demo.stack import Stack, running_stack
 
@@ -24,7 +25,7 @@ def run_demo(settings: Settings, *, keep: bool, story: Story | None = None) -> i
     running.
     """
     story = story or load_story()
-    narrator = Narrator(story.text)
+    narrator = Narrator(story.policy.wording)
     with interruptible() as interruption, CleanUp(interruption) as exits:
         with narrator.waiting():
             stack = exits.enter_context(running_stack(settings, story, narrator, interruption))
@@ -46,6 +47,7 @@ class Play:
         self._story = story
         self._stack = stack
         self._narrator = narrator
+        self._versions = Versions(stack, story.policy)
         self._written: dict[str, str] = {}
         """subject -> position of its last event: what its next answer must have seen"""
         self._named: dict[str, str] = {}
@@ -60,6 +62,7 @@ class Play:
         return position._replace(offset=position.offset - 1)
 
     def play(self) -> None:
+        self._narrator.policy(self._story.policy, self._versions.first)
         with Doors(self._stack.settings) as doors:
             for number, chapter in enumerate(self._story.chapters, start=1):
                 self._chapter(number, chapter, doors)
@@ -69,10 +72,19 @@ class Play:
         self._narrator.heading(number, chapter.title, chapter.says)
         for step in chapter.steps:
             self._stack.require_running()
-            if step.happens is not None:
-                self._happen(step, doors)
-            else:
-                self._ask(step, doors)
+            self._step(step, doors)
+
+    def _step(self, step: Step, doors: Doors) -> None:
+        if step.happens is not None:
+            self._happen(step, doors)
+        elif step.publishes is not None:
+            revised = self._versions.publish(step.publishes)
+            self._narrator.published(step.says, revised.version, revised.instead, revised.publication, revised.changes)
+        elif step.in_force is not None:
+            revised = self._versions.wait_until_in_force(step.in_force, doors, self._narrator)
+            self._narrator.in_force(step.says, step.in_force, revised.version.wording)
+        else:
+            self._ask(step, doors)
 
     def _happen(self, step: Step, doors: Doors) -> None:
         body = step.body(uuid4(), time.time_ns() // 1_000_000)

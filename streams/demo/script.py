@@ -1,5 +1,6 @@
 """The story as it is written, in examples/demo: what happens, what is asked, what has to be answered."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from consentry.authzen import Action, CheckContext, EvaluationAnswer, Evaluation
 from consentry.decision import Request
 from consentry.errors import ConsentryError
 from consentry.terms import Effect, Operation, Reason
+from streams.wording import moment
 
 HERE = Path(__file__).parent
 STORY, POLICIES = HERE / "story", HERE / "policies"  # links into examples; in an installed wheel, copies
@@ -76,8 +78,42 @@ class Expected(_Part, frozen=True, kw_only=True):
         )
 
 
+class PolicyFiles(_Part, frozen=True, kw_only=True):
+    """A version of the policy: files beside the story, but for what the story says openly."""
+
+    document: str
+    text: str
+    instead: Mapping[str, str] = {}
+    """lines of the document, by the field that each begins with, that say something else in the story"""
+    says: str = ""
+
+    def document_with(self, instead: Mapping[str, str]) -> str:
+        """The document, with these values in the place of its own. Raises ConsentryError where it has no such line."""
+        path = POLICIES / self.document
+        document = _read(path)
+        for name, value in instead.items():
+            document, lines = re.subn(rf"^{re.escape(name)}: .*$", f"{name}: {value}", document, flags=re.MULTILINE)
+            if lines != 1:
+                raise ConsentryError(f"it has {lines} lines that begin with {name}:, not one", where=str(path))
+        return document
+
+    @property
+    def wording(self) -> str:
+        return _read(POLICIES / self.text)
+
+
+class Publishing(PolicyFiles, frozen=True, kw_only=True):
+    """A version that is published in the course of the story, and takes effect in it."""
+
+    effective_in_s: int
+
+    def dated(self, now: int, effective_at: int) -> Mapping[str, str]:
+        """All that the document says instead."""
+        return {**self.instead, "announced_at": moment(now), "effective_at": moment(effective_at)}
+
+
 class Step(_Part, frozen=True, kw_only=True):
-    """An event, or a question with its answer."""
+    """An event, a question with its answer, or what becomes of the policy."""
 
     name: str = ""
     says: str = ""
@@ -88,10 +124,14 @@ class Step(_Part, frozen=True, kw_only=True):
     """what it has to do to the row; None: whatever it does"""
     ask: Question | None = None
     expect: Expected | None = None
+    publishes: Publishing | None = None
+    in_force: int | None = None
+    """waits until this version is"""
 
     def __post_init__(self) -> None:
-        if (self.happens is None) == (self.ask is None) or (self.ask is None) != (self.expect is None):
-            raise ValueError("a step either happens, or asks and expects")
+        said = [part for part in (self.happens, self.ask, self.publishes, self.in_force) if part is not None]
+        if len(said) != 1 or (self.ask is None) != (self.expect is None):
+            raise ValueError("a step either happens, or asks and expects, or publishes, or waits for a version")
 
     def body(self, event_id: UUID, now: int) -> bytes:
         """The event as a service would send it."""
@@ -125,11 +165,6 @@ class Try(_Part, frozen=True, kw_only=True):
     endless: bool = False
 
 
-class PolicyFiles(_Part, frozen=True, kw_only=True):
-    document: str
-    text: str
-
-
 class Story(_Part, frozen=True, kw_only=True):
     policy: PolicyFiles
     subscriber: str
@@ -140,14 +175,6 @@ class Story(_Part, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.audit.step not in {step.name for chapter in self.chapters for step in chapter.steps if step.happens}:
             raise ValueError(f"no step that happens is named {self.audit.step!r}")
-
-    @property
-    def document(self) -> str:
-        return _read(POLICIES / self.policy.document)
-
-    @property
-    def text(self) -> str:
-        return _read(POLICIES / self.policy.text)
 
     @property
     def subscriber_path(self) -> Path:

@@ -32,6 +32,8 @@ START_TIMEOUT_S = 60.0
 LISTENING = "listening on "
 FOLLOWING = "following"
 CALLER = "demo-app"
+ROLES = (CallerRole.ASKER, CallerRole.PRODUCER, CallerRole.GUARDIAN_VERIFIER, CallerRole.AUDITOR)
+"""of the one service that plays all others; in earnest who verifies guardians has a token of their own"""
 PARTITIONS = 4
 """fewer than by default: each takes a laptop some time to start"""
 
@@ -46,6 +48,8 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     worker: Child
     subscriber: Child
     interruption: Interruption
+    publishing_took_s: float
+    """the policy's first version"""
 
     @property
     def children(self) -> tuple[Child, ...]:
@@ -92,7 +96,7 @@ def _start(
     narrator.progress("creating topics: consentry topics create")
     interruption.run(_create_topics(settings))
     token_file = directory / "tokens.yaml"
-    token = add_token(token_file, CALLER, (CallerRole.ASKER, CallerRole.PRODUCER, CallerRole.AUDITOR))
+    token = add_token(token_file, CALLER, ROLES)
     narrator.progress("starting a worker, a query node and a subscriber: consentry worker, consentry serve")
     children: list[Child] = []
     stack.callback(end_all, children, gently=gently)
@@ -108,7 +112,10 @@ def _start(
     )
     subscriber = child("subscriber", str(story.subscriber_path))
     narrator.progress("checking topics and publishing the policy: consentry topics check, consentry policy publish")
-    interruption.run(_check_and_publish(settings, story))
+    interruption.run(_check(settings))
+    began = time.monotonic()
+    interruption.run(_publish(settings, story))
+    took_s = time.monotonic() - began
     url = node.wait_for_line(lambda line: LISTENING in line, START_TIMEOUT_S).partition(LISTENING)[2]
     client = msgspec.structs.replace(settings, node_url=url, bearer_token=Secret(token))
     ready = Stack(
@@ -118,6 +125,7 @@ def _start(
         worker=worker,
         subscriber=subscriber,
         interruption=interruption,
+        publishing_took_s=took_s,
     )
     narrator.progress("waiting until the query node is ready: GET /readyz")
     _wait_until_ready(ready)
@@ -129,14 +137,18 @@ async def _create_topics(settings: Settings) -> Creation:
     return await create_topics(settings, new_log_id=uuid4)
 
 
-async def _check_and_publish(settings: Settings, story: Story) -> Publication:
+async def _check(settings: Settings) -> None:
     findings = await check_topics(settings)
     if findings:
         raise Unavailable(str(findings[0]), where="consentry topics check", remedy=findings[0].remedy)
+
+
+async def _publish(settings: Settings, story: Story) -> Publication:
+    first = story.policy
     return await publish_revision(
         settings,
-        story.document,
-        story.text,
+        first.document_with(first.instead),
+        first.wording,
         now=time.time_ns() // 1_000_000,
         event_id=uuid4(),
         producer="consentry demo",

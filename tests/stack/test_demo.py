@@ -138,9 +138,22 @@ async def test_the_demo_plays_its_story_on_a_given_kafka_and_ends_by_itself(kafk
     assert_the_readme_shows_it(running.words)
     assert "publish.camera withdrawn; pictures: no (WITHDRAWN)" in running.words  # the subscriber
     assert "superseded" in running.words
+    assert_it_says_in_what_its_policy_is_another(story, running.words)
     assert "\x1b" not in running.shown + running.progress
     assert "starting" not in running.shown  # progress has a stream of its own
     assert {name for name in await topics_of(kafka) - before if name.startswith("demo-")} == set()
+
+
+def assert_it_says_in_what_its_policy_is_another(story: Story, words: str) -> None:
+    steps = (step for chapter in story.chapters for step in chapter.steps)
+    versions = [story.policy, *(step.publishes for step in steps if step.publishes is not None)]
+    for number, version in enumerate(versions, start=1):
+        (notice,) = version.instead.items()
+        place = (
+            f"newsfeed-app version {number}: {version.document}, in words {version.text} but for {': '.join(notice)}"
+        )
+        assert place in words
+    assert "material, asks again: recommendation.personalised: the wording of clause 1.2.a is other" in words
 
 
 def assert_the_readme_shows_it(words: str) -> None:
@@ -162,12 +175,13 @@ def test_without_a_kafka_it_starts_one_and_leaves_nothing_behind(tmp_path: Path)
 def test_an_answer_that_is_not_the_expected_one_makes_it_fail(kafka: str, tmp_path: Path) -> None:
     text = (STORY / "story.yaml").read_text(encoding="utf-8")
     wrong = tmp_path / "story.yaml"
-    wrong.write_text(text.replace("reason: REFUSED, clause: P-2", "reason: REFUSED, clause: P-3"), encoding="utf-8")
+    wrong.write_text(text.replace("reason: REFUSED, clause: P-2", "reason: REFUSED, clause: P-3", 1), encoding="utf-8")
     with demo(tmp_path, str(wrong), kafka=kafka, command=(sys.executable, "-c", WITH_A_STORY)) as running:
         assert running.wait() == 1, running.shown + running.progress
         running.assert_nothing_is_left()
     assert "expected DENY REFUSED by clause P-3" in running.words
-    assert "1 of 15 answers were not as the story expects them" in running.words
+    answers = len(expected_of(load_story()))
+    assert f"1 of {answers} answers were not as the story expects them" in running.words
 
 
 def test_an_event_that_does_not_have_the_expected_effect_makes_it_fail(kafka: str, tmp_path: Path) -> None:
@@ -229,10 +243,17 @@ WHAT_IT_SHOWS: Mapping[str, str] = {
     "curl": r'"reason":"NECESSARY"|"effect":"applied"',
     "state": r"opted out +recommendation\.city",
     "audit": r"ALLOW +CONSENT",
+    "policy": r"asks again: everybody who agreed",
     "watch": r"watching",
 }
 
-MOMENTS = ("starting 1 broker", "starting a worker", "waiting until the query node is ready", "1. A new device")
+MOMENTS = (
+    "starting 1 broker",
+    "starting a worker",
+    "waiting until the query node is ready",
+    "1. A new device",
+    "Version 2 is announced",
+)
 
 
 @pytest.mark.slow

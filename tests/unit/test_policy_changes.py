@@ -84,6 +84,7 @@ def test_a_rule_is_kept(row: dict[str, Any]) -> None:
     expected = {cell for cell in cells(after) if any(fnmatch("/".join(cell), pattern) for pattern in patterns)}
     assert found.material == expected
     assert bool(patterns) == bool(expected)
+    assert patterns or not any(change.asks_again for change in found.changes)
 
 
 def test_each_change_names_its_place_in_words() -> None:
@@ -110,6 +111,15 @@ def test_what_is_new_asks_nobody_again() -> None:
     for row in ROWS:
         if row["rule"].endswith(" new"):
             assert [change.asks_again for change in changes_between(*pair(row)).changes] == [False]
+
+
+def test_a_change_names_only_what_was_there_before() -> None:
+    document = replaced(SHOP, "data: {optional: [health]}", "data: {optional: [health, unused]}")
+    found = changes_between(parse_policy(SHOP), parse_policy(replaced(document, ", separate: true", "")))
+    assert [(change.field, change.data) for change in found.changes] == [
+        ("purposes.study.data", ("unused",)),
+        ("purposes.study.separate", ("health",)),
+    ]
 
 
 def test_a_line_is_not_taken_out_of_a_clause_by_the_revision_that_rewrites_it() -> None:

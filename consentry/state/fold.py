@@ -286,17 +286,17 @@ def _after_the_end(state: SubjectState, recorded: Recorded) -> SubjectState:
         return state
     if isinstance(event, SubjectErased):
         return stub(_replace(state, position=position), closed_at=state.closed_at, erased_at=recorded_at)
-    if state.circumstances is None:
+    if state.circumstances is None or not tightens(event) or isinstance(event, AccountClosed):
         return state
     event_id, content = event.event_id.bytes, content_hash(event)
-    first_act_at = _first_act_at(state, event, recorded_at)
-    if repeat_of(state.recent, event_id, content) is Repeat.SAME:
+    if repeat_of(state.recent, event_id, content) is Repeat.SAME:  # rule 2
         return state
-    if not tightens(event) or isinstance(event, AccountClosed):
-        earlier = first_act_at != state.first_act_at
-        return _replace(state, position=position, first_act_at=first_act_at) if earlier else state
-    recent = remember(state.recent, event_id, content)
-    noted = _replace(state, position=position, recent=recent, first_act_at=first_act_at)
+    noted = _replace(
+        state,
+        position=position,
+        recent=remember(state.recent, event_id, content),
+        first_act_at=_first_act_at(state, event, recorded_at),
+    )
     return closed_row(_folded(noted, event, recorded_at), state.closed_at)
 
 

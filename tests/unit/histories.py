@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from consentry.events import (
     Actor,
+    AgeAsserted,
     AnySubjectEvent,
     ConsentDeferred,
     ConsentGiven,
@@ -18,14 +19,34 @@ from consentry.events import (
     ConsentRevoked,
     ConsentWithdrawn,
     DataCollected,
+    ExemptionEnded,
+    ExemptionInvoked,
+    GuardianLinked,
+    GuardianUnlinked,
+    GuardianVerified,
     PermissionObserved,
     PolicyAccepted,
     PreferenceSet,
     QuarantineReleased,
     Recorded,
+    RightsRequested,
+    RightsResolved,
     SubjectQuarantined,
 )
-from consentry.terms import ActorRole, Cell, Channel, Disposition, Expression, Operation, PermissionState, Position
+from consentry.terms import (
+    ActorRole,
+    AgeBand,
+    AgeSource,
+    Cell,
+    Channel,
+    Disposition,
+    Expression,
+    Operation,
+    Outcome,
+    PermissionState,
+    Position,
+    Right,
+)
 
 SUBJECT = "account:ada"
 EPOCH, PARTITION = 1, 3
@@ -37,6 +58,9 @@ PERMISSIONS = ("location", "camera")
 DEVICES = ("phone", "tablet")
 PERSON = Actor(role=ActorRole.SUBJECT, id=SUBJECT)
 OPERATOR = Actor(role=ActorRole.CONTROLLER, id="operator-1")
+GUARDIANS = ("account:eve", "account:bob")
+PARENTS = tuple(Actor(role=ActorRole.GUARDIAN, id=guardian) for guardian in GUARDIANS)
+CODES = ("c", "d")
 CELLS = tuple(
     Cell(purpose, operation, datum, recipient)
     for purpose in PURPOSES
@@ -146,24 +170,77 @@ releases = st.builds(
     ),
     st.sampled_from(["consent-intake.app-0@7", "consent-intake.app-0@8"]),
 )
-idle = st.builds(lambda cells: ("DataCollected", {**cells, "decision_position": "e1.p3.o1"}), _cells()) | st.just(
-    ("PolicyAccepted", {"policy_version": 1})
+idle = st.builds(lambda cells: ("DataCollected", {**cells, "decision_position": "e1.p3.o1"}), _cells())
+acceptances = st.builds(lambda version: ("PolicyAccepted", {"policy_version": version}), st.integers(1, 3))
+ages = st.builds(
+    lambda source, said, actor: ("AgeAsserted", {"source": source, **said, "actor": actor}),
+    st.sampled_from(list(AgeSource)),
+    st.sampled_from([{"birth_date": "2010-02-28"}, *({"age_band": band} for band in AgeBand)]),
+    st.sampled_from((PERSON, OPERATOR, *PARENTS)),
 )
+links = st.builds(
+    lambda kind, guardian: (kind[0], {"guardian": guardian, kind[1]: "said"}),
+    st.sampled_from(
+        [("GuardianLinked", "relation"), ("GuardianVerified", "method")] * 2 + [("GuardianUnlinked", "reason")]
+    ),
+    st.sampled_from(GUARDIANS),
+)
+objections = st.builds(
+    lambda right, scope: ("RightsRequested", {"right": right, **(scope if right is Right.OBJECTION else {})}),
+    st.sampled_from([Right.OBJECTION, Right.OBJECTION, Right.ACCESS]),
+    _scope(),
+)
+resolutions = st.builds(
+    lambda number, outcome: ("RightsResolved", {"request": UUID(int=number), "outcome": outcome, "reason": "said"}),
+    st.integers(0, 5),
+    st.sampled_from(list(Outcome)),
+)
+exempted = st.builds(
+    lambda code, scope: {**scope, "code": code, "legal_ref": "order", "approver": "b"},
+    st.sampled_from(CODES),
+    st.fixed_dictionaries(
+        {
+            "purpose": st.none() | st.sampled_from(PURPOSES),
+            "operations": _some(OPERATIONS),
+            "data": _some(DATA),
+            "recipients": _part(("adnet", "adx")),
+        }
+    ),
+)
+exemptions = st.builds(lambda fields: ("ExemptionInvoked", {**fields, "valid_until": 9_000}), exempted) | st.builds(
+    lambda fields: ("ExemptionEnded", fields), exempted
+)
+
+
+def by_guardians(
+    kinds: st.SearchStrategy[tuple[str, dict[str, object]]],
+) -> st.SearchStrategy[tuple[str, dict[str, object]]]:
+    return st.builds(lambda drawn, parent: (drawn[0], {**drawn[1], "actor": parent}), kinds, st.sampled_from(PARENTS))
+
+
 tightenings = refusals | stops | opt_outs.filter(lambda drawn: drawn[1]["topic"] is None) | offs | odd_records
 anything = (
     grants | grants | grants | reaffirmations | asks | refusals | stops | stops | opt_outs | lifts | offs | ons
-    | odd_records | releases | idle
+    | odd_records | releases | idle | acceptances
 )  # fmt: skip
+guarded = by_guardians(grants | grants | reaffirmations | asks | refusals | stops | opt_outs | lifts | acceptances)
+rare = ages | links | links | links | guarded | guarded | guarded | objections | resolutions | exemptions
+"""what few subjects have in their logs: it makes a row's circumstances"""
+everything = anything | rare | rare
 
 KINDS = {
     kind.__name__: kind
     for kind in (
         ConsentRequested, ConsentDeferred, ConsentGiven, ConsentReaffirmed, ConsentRefused, ConsentWithdrawn,
         ConsentRevoked, ConsentInvalidated, PreferenceSet, PermissionObserved, SubjectQuarantined, QuarantineReleased,
-        DataCollected, PolicyAccepted,
+        DataCollected, PolicyAccepted, AgeAsserted, GuardianLinked, GuardianVerified, GuardianUnlinked,
+        ExemptionInvoked, ExemptionEnded, RightsRequested, RightsResolved,
     )
 }  # fmt: skip
-BY_OPERATORS = ("ConsentRevoked", "ConsentInvalidated", "ConsentRequested", "SubjectQuarantined", "QuarantineReleased")
+BY_OPERATORS = (
+    "ConsentRevoked", "ConsentInvalidated", "ConsentRequested", "SubjectQuarantined", "QuarantineReleased",
+    "GuardianLinked", "GuardianVerified", "GuardianUnlinked", "ExemptionInvoked", "ExemptionEnded", "RightsResolved",
+)  # fmt: skip
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -182,7 +259,7 @@ CLOCKS = st.sampled_from([0, 0, -1, -3, -10, -40, 2, 20, 299_000, 300_000, 300_0
 
 
 @st.composite
-def drafts(draw: st.DrawFn, kinds: st.SearchStrategy[tuple[str, dict[str, object]]] = anything) -> Draft:
+def drafts(draw: st.DrawFn, kinds: st.SearchStrategy[tuple[str, dict[str, object]]] = everything) -> Draft:
     kind, fields = draw(kinds)
     repeated = draw(st.integers(0, 9)) == 0
     number = draw(st.integers(0, 5)) if repeated else draw(st.integers(10, 10**9))
@@ -207,17 +284,13 @@ def lay_down(drawn: Sequence[Draft], *, first_offset: int = 1, recorded_at: int 
 
 
 def event_of(kind: str, number: int, occurred_at: int, fields: dict[str, object]) -> AnySubjectEvent:
+    named = {"actor": OPERATOR if kind in BY_OPERATORS else PERSON, **fields}
     return KINDS[kind](
-        event_id=UUID(int=number),
-        subject=SUBJECT,
-        occurred_at=occurred_at,
-        actor=OPERATOR if kind in BY_OPERATORS else PERSON,
-        channel=Channel.APP,
-        **fields,
+        event_id=UUID(int=number), subject=SUBJECT, occurred_at=occurred_at, channel=Channel.APP, **named
     )
 
 
 def histories(
-    kinds: st.SearchStrategy[tuple[str, dict[str, object]]] = anything, *, most: int = 25
+    kinds: st.SearchStrategy[tuple[str, dict[str, object]]] = everything, *, most: int = 25
 ) -> st.SearchStrategy[list[Recorded]]:
     return st.lists(drafts(kinds), max_size=most).map(lay_down)

@@ -8,7 +8,7 @@ from unit.model import STRONGEST_FIRST, Stand
 from consentry.decision.permission import permission_lacks
 from consentry.events import Recorded
 from consentry.state.fold import fold
-from consentry.state.row import SubjectState
+from consentry.state.row import Circumstances, SubjectState
 from consentry.terms import Cell, Status
 
 
@@ -25,10 +25,15 @@ def stand_in(row: SubjectState, cell: Cell) -> Stand:
     stopped_at = max(stops)[0] if stops else -1
     acts = [act for act in row.acts if act.block.holds(cell)]
     grants = [act for act in acts if act.status is Status.GIVEN and act.offset > stopped_at]
-    of_each = {act.expression: act.offset for act in grants}
-    assert len(of_each) == len(grants), "two grants of one cell and one expression stand in the row"
+    of_each = {(act.actor_id, act.expression): act.offset for act in grants}
+    assert len(of_each) == len(grants), "two grants of one cell by one actor in one expression stand in the row"
     if grants:
-        standing = tuple((each, of_each[each]) for each in STRONGEST_FIRST if each in of_each)
+        standing = tuple(
+            (actor, each, of_each[actor, each])
+            for actor in sorted({act.actor_id for act in grants})
+            for each in STRONGEST_FIRST
+            if (actor, each) in of_each
+        )
         return Stand(Status.GIVEN, max(of_each.values()), standing)
     if stops:
         return Stand(max(stops)[1], stopped_at)
@@ -39,3 +44,19 @@ def stand_in(row: SubjectState, cell: Cell) -> Stand:
 
 def permission_is_on(row: SubjectState, name: str, device: str | None) -> bool:
     return permission_lacks(row, name, device) is None
+
+
+def exemptions_in(row: SubjectState, cell: Cell) -> set[int]:
+    """The invocations that name the cell and have not been ended for it."""
+    facts = row.circumstances or Circumstances()
+    return {
+        each.offset
+        for each in facts.invocations
+        if each.scope.covers(cell)
+        and not any(
+            ending.code == each.code
+            and ending.scope.covers(cell)
+            and (ending.offset > each.offset or each.occurred_at <= ending.recorded_at)
+            for ending in facts.endings
+        )
+    }

@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 from unit.folding import (
+    MOTHER,
     NEARBY,
     OPERATOR,
     PERSON,

@@ -1,7 +1,7 @@
 """Rule 1: log order decides. Grants, stops, questions and reaffirmations."""
 
 import pytest
-from unit.folding import COLLECT, GPS, NEARBY, SEPARATELY, STORE, USE, WLAN, Log, status
+from unit.folding import COLLECT, GPS, NEARBY, SEPARATELY, STORE, SUBJECT, USE, WLAN, Log, status
 from unit.reading import stand_in
 
 from consentry.events import (
@@ -160,7 +160,7 @@ def test_the_row_keeps_the_last_grant_of_each_expression() -> None:
     log = Log()
     log.append(ConsentGiven, **NEARBY, **SEPARATELY)
     state = log.append(ConsentGiven, **NEARBY, policy_version=1, expression=Expression.IMPLIED)
-    assert stand_in(state, GPS).grants == ((Expression.SEPARATE, 1), (Expression.IMPLIED, 2))
+    assert stand_in(state, GPS).grants == ((SUBJECT, Expression.SEPARATE, 1), (SUBJECT, Expression.IMPLIED, 2))
 
 
 def test_a_partial_grant_leaves_the_rest_of_the_former_one() -> None:
@@ -210,7 +210,7 @@ def test_a_reaffirmation_renews_an_expired_grant_with_its_expression() -> None:
     log = Log()
     log.append(ConsentGiven, valid_until=1_012, **NEARBY, **SEPARATELY)
     state = log.append(ConsentReaffirmed, **NEARBY, policy_version=2, valid_until=9_000)
-    assert stand_in(state, GPS).grants == ((Expression.SEPARATE, 2),)
+    assert stand_in(state, GPS).grants == ((SUBJECT, Expression.SEPARATE, 2),)
     assert (state.acts[0].valid_until, state.acts[0].policy_version) == (9_000, 2)
 
 
@@ -245,4 +245,4 @@ def test_a_reaffirmation_takes_the_strongest_expression_that_stands() -> None:
     log.append(ConsentGiven, **NEARBY, **SEPARATELY)
     log.append(ConsentGiven, **NEARBY, policy_version=1, expression=Expression.IMPLIED)
     state = log.append(ConsentReaffirmed, **NEARBY, policy_version=1)
-    assert stand_in(state, GPS).grants == ((Expression.SEPARATE, 3), (Expression.IMPLIED, 2))
+    assert stand_in(state, GPS).grants == ((SUBJECT, Expression.SEPARATE, 3), (SUBJECT, Expression.IMPLIED, 2))

@@ -162,7 +162,7 @@ def _interleaved(drawn: list[Draft], random: Random) -> list[Draft]:
 
 def _regardless_of_place(row: SubjectState, cell: Cell) -> object:
     stand = stand_in(row, cell)
-    return stand.status, [expression for expression, _ in stand.grants]
+    return stand.status, [(actor, expression) for actor, expression, _ in stand.grants]
 
 
 @settings(max_examples=300)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from consentry.codec.event_reader import read_event
 from consentry.codec.framing import read, schema_of, write
 from consentry.errors import UndecodableRecord
 from consentry.events import AnyPolicyEvent, AnySubjectEvent, Genesis, QuarantinedRecord
@@ -81,13 +82,18 @@ def encode_event(event: AnySubjectEvent) -> bytes:
 
 def decode_event(value: bytes | None) -> AnySubjectEvent:
     """A subject event. Raises UndecodableRecord."""
+    return (read_event(value) if value else None) or decode_event_by_schema(value)
+
+
+def decode_event_by_schema(value: bytes | None) -> AnySubjectEvent:
+    """The same the long way, by fastavro: what is not read in place, and the judge of what is."""
     event: AnySubjectEvent = _decode_event(value)
     return event
 
 
 def decode_log_record(value: bytes | None) -> AnySubjectEvent | Genesis:
     """A record of consent-events. Raises UndecodableRecord."""
-    record: AnySubjectEvent | Genesis = _decode_log_record(value)
+    record: AnySubjectEvent | Genesis = (read_event(value) if value else None) or _decode_log_record(value)
     return record
 
 

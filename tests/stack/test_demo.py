@@ -239,7 +239,7 @@ def test_kept_it_runs_until_ctrl_c_and_all_that_it_and_the_readme_say_to_try_wor
 
 
 WHAT_IT_SHOWS: Mapping[str, str] = {
-    "check": r"^ALLOW  NECESSARY  clause 1\.2\.c\n(?s:.)*It rests on clause",
+    "check": r"^ALLOW  NECESSARY  clause 1\.2\.c\n(?s:.)*it needs no consent",
     "curl": r'"reason":"NECESSARY"|"effect":"applied"',
     "state": r"opted out +recommendation\.city",
     "audit": r"ALLOW +CONSENT",

@@ -3,7 +3,11 @@
 from typing import Any
 
 import pytest
-from contract.in_memory import NOW, Node, act, grant, pointers_of, question
+from contract.in_memory import NOW, Node, act, grant, pointers_of, question, reference_policy
+
+from consentry.state.row import AgeStatement, Circumstances
+from consentry.terms import AgeBand, AgeSource
+from streams.query.circumstances import KnownAge, known_age
 
 MOTHER = "account:mum"
 DAY_MS = 86_400_000
@@ -99,10 +103,46 @@ async def test_a_state_shows_objections_and_exemptions_with_their_ends() -> None
     shown = state["exemptions"][0]
     assert (shown["code"], shown["operations"], shown["data"], shown["valid_until"]) == ("h", ["use"], ["phone"], until)
     assert "an order" not in str(state)  # what it rests on is in the log, for who audits
-    await recorded(node, {**EXEMPTION, "type": "ExemptionEnded"})
-    assert [ended["code"] for ended in (await state_of(node))["exemptions_ended"]] == ["h"]
+    await recorded(node, {**EXEMPTION, "type": "ExemptionEnded", "code": "i"})
+    assert [ended["code"] for ended in (await state_of(node))["exemptions_ended"]] == ["i"]
+    node.log.now = until - 1
+    assert len((await state_of(node))["exemptions"]) == 1
     node.log.now = until
     assert (await state_of(node))["exemptions"] == []
+
+
+async def test_a_state_shows_the_opt_outs_that_count() -> None:
+    """A guardian's counts for a ward, and not for somebody of whom nothing says that it is one."""
+    node = Node()
+    opt_out = by(act("PreferenceSet", opted_out=True), "guardian", MOTHER)
+    await recorded(node, LINK, opt_out)
+    assert (await state_of(node))["opted_out"] == []
+    await recorded(node, MINOR, opt_out)
+    assert (await state_of(node))["opted_out"] == ["recommendation.personalised"]
+
+
+async def test_a_state_shows_no_consent_where_none_is_needed() -> None:
+    node = Node()
+    await recorded(node, grant(purpose="search.service"), grant())
+    assert {cell["purpose"] for cell in (await state_of(node))["cells"]} == {"recommendation.personalised"}
+
+
+def test_a_band_that_is_said_of_later_is_not_said_of_now() -> None:
+    statement = AgeStatement(
+        event_id=b"a" * 16,
+        source=AgeSource.DECLARED,
+        birth_date=None,
+        band=AgeBand.ADULT,
+        may_raise=True,
+        occurred_at=NOW + 1,
+        recorded_at=NOW + 1,
+        offset=1,
+    )
+    policy = reference_policy().in_force(NOW)
+    assert known_age(Circumstances(ages=(statement,)), policy, NOW) == KnownAge(
+        band=AgeBand.ADULT, source=None, asserted_at=None
+    )
+    assert known_age(Circumstances(), None, NOW) is None
 
 
 async def test_the_evidence_of_an_answer_is_found_among_the_events_of_the_state() -> None:

@@ -161,6 +161,11 @@ def test_a_heading_is_that_of_the_nearest_number_above(clause: str, heading: str
     assert heading_of(clause, TEXT) == heading
 
 
+def test_a_number_inside_the_text_is_no_second_heading() -> None:
+    text = "1. How we collect\n\n1.1 Login\n\n1. is a number that a line may begin with"
+    assert heading_of("1.a", text) == "How we collect"
+
+
 def test_a_long_wording_is_cut_at_a_word() -> None:
     text = "1. Title\n\n" + "word " * 200
     assert told(answer(clause="1"), text=text).count("word") < 100

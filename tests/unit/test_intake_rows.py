@@ -10,6 +10,7 @@ from unit.taking import (
     NOW,
     SOME_ID,
     SUBJECT,
+    SYSTEM,
     body_of,
     new_id,
     places,
@@ -232,6 +233,27 @@ def test_a_list_does_not_wave_aside_a_stop_that_the_person_had_not_seen() -> Non
     assert grant_and_expected(later, rows=revoked) == (0, None)
     assert grant_and_expected(seen, rows=revoked) == (0, position(1))
     assert grant_and_expected(unseen, rows=revoked) == (None, position(9))
+
+
+@pytest.mark.parametrize(
+    "stops",
+    [
+        [body_of("AgeAsserted", source="inferred", actor=SYSTEM, birth_date=..., age_band="child")],
+        [body_of("RightsRequested")],
+        [body_of("ExemptionInvoked", valid_until=NOW + 1), body_of("ExemptionEnded")],
+        [body_of("GuardianLinked"), body_of("GuardianUnlinked")],
+        [body_of("PreferenceSet")],
+    ],
+    ids=lambda stops: str(stops[-1]["type"]),
+)
+def test_a_list_waves_aside_nothing_that_tightened_before_it(stops: list[dict[str, Any]]) -> None:
+    """What was recorded when the person, by the grant's own time, could not have known of it yet."""
+    rows = row_after(*(take(stop) for stop in stops))
+    assert rows[SUBJECT].tightened_position is not None
+    early = [body_of("ConsentWithdrawn"), body_of("ConsentGiven", occurred_at=NOW)]
+    later = [body_of("ConsentWithdrawn"), body_of("ConsentGiven", occurred_at=NOW + 1)]
+    assert grant_and_expected(early, rows=rows) == (None, None)
+    assert grant_and_expected(later, rows=rows) == (0, None)
 
 
 def test_a_list_is_taken_whole_or_not_at_all_with_an_error_for_each_item() -> None:

@@ -15,7 +15,7 @@ import pytest
 from faust.transport.drivers import aiokafka as driver
 
 from consentry import events
-from consentry.codec import rows
+from consentry.codec import circumstances, columns, rows
 from consentry.codec.framing import registry
 from consentry.policy import parse_policy
 from consentry.terms import Reason
@@ -184,9 +184,20 @@ def test_the_state_rows_page_gives_every_field_and_every_place() -> None:
     for record in ("SubjectState", "Watermark"):
         fields = {field["name"] for field in registry().newest[record].parsed["fields"]}
         assert {field for field in fields if f"`{field}`" not in text} == set(), record
-    for packed in (rows._ACT, rows._MARK, rows._OPT_OUT, rows._PERMISSION):
+    nested = registry().newest["SubjectState"].parsed["fields"][-1]["type"][1]
+    assert {field["name"] for field in nested["fields"] if f"`{field['name']}`" not in text} == set()
+    groups = (
+        rows._ACT, rows._MARK, rows._OPT_OUT, rows._PERMISSION, circumstances._AGE, circumstances._GUARDIANSHIP,
+        circumstances._ACCEPTANCE, circumstances._LIFT, circumstances._OBJECTION, circumstances._INVOCATION,
+        circumstances._ENDING,
+    )  # fmt: skip
+    for packed in groups:
         assert f"`{packed.format}`" in text
-    for words in (rows.STATUSES, rows.ROLES, rows.EXPRESSIONS, rows.PERMISSION_STATES, rows.OPERATIONS):
+    terms = (
+        columns.STATUSES, columns.ROLES, columns.EXPRESSIONS, columns.PERMISSION_STATES, columns.OPERATIONS,
+        columns.AGE_SOURCES, columns.AGE_BANDS,
+    )  # fmt: skip
+    for words in terms:
         assert " | ".join(str(word).lower() for word in words) in text
 
 

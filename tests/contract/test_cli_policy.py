@@ -131,6 +131,9 @@ def test_a_version_that_does_not_follow_is_refused_with_line_and_field(old: str,
 def test_without_announcement_the_notice_is_left_to_publishing() -> None:
     silent = second("announced_at: 2026-06-01T00:00:00Z\neffective_at: 2026-06-15", "effective_at: 2026-01-09")
     assert against_first(stdin=silent, command="validate")[0] == str(Exit.DONE)
+    no_later = silent.replace("effective_at: 2026-01-09", "effective_at: 2026-01-08")
+    refusal = against_first(stdin=no_later, command="validate")
+    assert "effective_at: it takes effect before version 1 does" in refusal[1]
 
 
 def test_one_wording_alone_is_compared_with_nothing() -> None:

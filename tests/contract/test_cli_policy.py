@@ -73,6 +73,7 @@ def test_programs_read_stable_keys() -> None:
     assert [list(change) for change in found["changes"]] == [KEYS_OF_A_CHANGE] * 6
     assert (found["former"], found["version"], found["reduces"], found["material_cells"]) == (1, 2, True, 16)
     assert {change["class"] for change in found["changes"]} == {"editorial", "material"}
+    assert [len(change["says"]) for change in found["changes"]] == [1] * 6
 
 
 @pytest.mark.parametrize(

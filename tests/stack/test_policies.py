@@ -105,5 +105,6 @@ async def test_published_versions_are_compared(settings: Settings) -> None:
     answers = [subprocess.run([*diff, *one, *flags], capture_output=True, check=True).stdout for one in asked]
     assert len(set(answers)) == 1
     assert [json.loads(answers[0])[key] for key in ("former", "version", "reduces")] == [1, 2, True]
-    missing = subprocess.run([*diff, "--to", "3", *flags], capture_output=True, check=False)
-    assert (missing.returncode, b"version 3 is not published" in missing.stderr) == (2, True)
+    for version, missing in (("3", b"version 3"), ("1", b"version 0")):
+        refused = subprocess.run([*diff, "--to", version, *flags], capture_output=True, check=False)
+        assert (refused.returncode, missing + b" is not published" in refused.stderr) == (2, True)

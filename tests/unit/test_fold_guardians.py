@@ -78,6 +78,13 @@ def test_who_is_not_linked_cannot_be_verified() -> None:
     assert log.state.circumstances is None
 
 
+def test_who_was_unlinked_has_to_be_linked_anew_to_be_verified() -> None:
+    log = guarded()
+    unlink(log)
+    verify(log)
+    assert not guardianship(log).verified
+
+
 def test_linking_verifying_and_unlinking_again_change_nothing() -> None:
     log = guarded()
     before = substance(log.state)

@@ -88,13 +88,14 @@ class Play:
 
     def _happen(self, step: Step, doors: Doors) -> None:
         body = step.body(uuid4(), time.time_ns() // 1_000_000)
-        written, took_ms = doors.happened(body)
+        assert step.happens is not None
+        subject = str(step.happens["subject"])
+        written, took_ms = doors.happened(body, self._written.get(subject))
         self._named[step.name] = written.position
         seen = self._stack.subscriber.wait_for_line(
             lambda line: line.startswith(f"{written.position} "), SEEN_TIMEOUT_S
         )
-        assert step.happens is not None
-        self._written[str(step.happens["subject"])] = written.position
+        self._written[subject] = written.position
         wrong = step.effect is not None and written.effect not in (step.effect, None)  # None: it took too long
         self.wrong += wrong
         expected = f"expected: {step.effect}" if wrong else ""

@@ -11,6 +11,8 @@ from consentry.events import (
     ConsentRefused,
     ConsentRequested,
     ConsentWithdrawn,
+    ExemptionEnded,
+    ExemptionInvoked,
     GuardianLinked,
     GuardianUnlinked,
     GuardianVerified,
@@ -24,6 +26,7 @@ from consentry.terms import ActorRole, Effect, Right, Status
 
 FATHER = Actor(role=ActorRole.GUARDIAN, id="account:bob")
 CITY = {"purpose": "feed.city"}
+EXEMPTION = {"code": "c", "operations": (COLLECT,), "data": ("gps",), "legal_ref": "law", "approver": "b"}
 
 
 def link(log: Log, guardian: Actor = MOTHER, **fields: object) -> None:
@@ -240,6 +243,23 @@ def test_a_guardian_s_stop_counts_if_linked_verified_or_not(is_linked: bool) -> 
 def test_a_stop_without_effect_is_a_tightening_all_the_same() -> None:
     log = Log()
     assert log.append(ConsentWithdrawn, actor=MOTHER).tightened_position == log.records[-1].position
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "tightens"),
+    [
+        (GuardianUnlinked, {"guardian": MOTHER.id, "reason": "moved"}, True),
+        (ExemptionEnded, {**EXEMPTION}, True),
+        (RightsRequested, {"right": Right.OBJECTION}, True),
+        (RightsRequested, {"right": Right.ACCESS}, False),
+        (GuardianLinked, {"guardian": MOTHER.id, "relation": "mother"}, False),
+        (GuardianVerified, {"guardian": MOTHER.id, "method": "id card"}, False),
+        (ExemptionInvoked, {**EXEMPTION, "valid_until": 9_000}, False),
+        (PolicyAccepted, {"policy_version": 1}, False),
+    ],
+)
+def test_what_tightens_does_so_by_its_type(kind: type, fields: dict[str, object], tightens: bool) -> None:
+    assert (Log().append(kind, **fields).tightened_position is not None) is tightens
 
 
 def test_what_a_guardian_stopped_stays_when_the_guardian_is_unlinked() -> None:

@@ -30,7 +30,7 @@ def with_acceptance(former: Acceptances, event: PolicyAccepted, recorded_at: int
         [each for each in after if each.actor_role is accepted.actor_role and each.actor_id == accepted.actor_id],
         key=lambda each: (each.policy_version, each.offset),
     )
-    return former if forgotten is accepted else tuple([each for each in after if each is not forgotten])
+    return tuple([each for each in after if each is not forgotten])
 
 
 def _is_repeated(former: Acceptance, accepted: Acceptance) -> bool:

@@ -13,7 +13,9 @@ import msgspec
 import uvloop
 
 from benchmarks.cluster import TooSlow
+from benchmarks.decide_rate import DecisionRate, measure_decisions
 from benchmarks.fold_race import FoldResult, race
+from benchmarks.fold_rate import FoldRate, measure_folds
 from benchmarks.in_process import PartCosts, measure
 from benchmarks.plan import FULL, QUICK, Plan
 from benchmarks.report import Say, commit, machine
@@ -23,7 +25,7 @@ from benchmarks.withdrawal import RateResult, withdrawal
 from streams.broker import KAFKA_VERSION, LocalKafka
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("parts", "fold", "restore", "withdrawal")
+PARTS = ("core", "parts", "fold", "restore", "withdrawal")
 HEAP_MB = 1_024
 SUSTAINED = ("-XX:+UseSerialGC", "-Xshare:auto")
 """the broker's virtual machine may compile as well as it can: it runs for minutes here"""
@@ -60,6 +62,8 @@ def main() -> int:
         fold=tuple(found.fold),
         withdrawal=tuple(found.withdrawal),
         restore=found.restore,
+        decisions=tuple(found.decisions),
+        folds=tuple(found.folds),
         parts=tuple(found.parts),
     )
     text = markdown(results)
@@ -70,8 +74,13 @@ def main() -> int:
 
 
 def _measure(plan: Plan, only: list[str], found: "Found", say: Say) -> None:
+    if "core" in only:
+        found.decisions = measure_decisions(plan.decisions, say)
+        found.folds = measure_folds(plan.folds, say)
     if "parts" in only:
         found.parts = measure(plan.loops, say)
+    if not set(only) - {"core", "parts"}:
+        return  # these need no Kafka
     with (
         LocalKafka.start(heap_mb=HEAP_MB, jvm_options=SUSTAINED, on_progress=say) as kafka,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
@@ -83,6 +92,8 @@ class Found:
     """What there is so far."""
 
     def __init__(self) -> None:
+        self.decisions: list[DecisionRate] = []
+        self.folds: list[FoldRate] = []
         self.parts: list[PartCosts] = []
         self.fold: list[FoldResult] = []
         self.withdrawal: list[RateResult] = []

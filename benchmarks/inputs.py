@@ -68,12 +68,13 @@ def acts(shape: Shape, count: int, clock: Clock = wall_clock, seed: int = SEED) 
     seen = bytearray(shape.subjects)
     for _ in range(count):
         number = chance.randrange(shape.subjects)
-        yield _act(shape, subject_name(number), seen[number], chance, clock())
+        yield act_of(shape, subject_name(number), seen[number], chance, clock())
         if seen[number] < shape.acts:
             seen[number] += 1
 
 
-def _act(shape: Shape, subject: str, granted: int, chance: random.Random, at: int) -> AnySubjectEvent:
+def act_of(shape: Shape, subject: str, granted: int, chance: random.Random, at: int) -> AnySubjectEvent:
+    """The next act of a subject that has granted so many of its purposes."""
     event_id = UUID(int=chance.getrandbits(128), version=4)
     actor = Actor(role=ActorRole.SUBJECT, id=subject)
     if granted < shape.acts:

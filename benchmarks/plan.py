@@ -23,6 +23,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """rate a second -> for how long"""
     restored_rows: int
     loops: int
+    decisions: int
+    """different subjects that are asked about, for each size of row"""
+    folds: int
     limit_s: int
 
 
@@ -38,6 +41,8 @@ FULL = Plan(
     withdrawal_seconds={1: 30, 50: 20, 300: 10},
     restored_rows=1_000_000,
     loops=5_000,
+    decisions=1_000_000,
+    folds=60_000,
     limit_s=1_200,
 )
 QUICK = Plan(
@@ -50,5 +55,7 @@ QUICK = Plan(
     withdrawal_seconds={1: 3, 50: 3, 300: 2},
     restored_rows=50_000,
     loops=500,
+    decisions=20_000,
+    folds=3_000,
     limit_s=300,
 )

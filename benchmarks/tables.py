@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import msgspec
 
+from benchmarks.decide_rate import DecisionRate
 from benchmarks.fold_race import FoldResult
+from benchmarks.fold_rate import FoldRate
 from benchmarks.in_process import PartCosts
 from benchmarks.report import Machine, Percentiles, ranged, table
 from benchmarks.restore import RestoreResult
@@ -22,6 +24,8 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     fold: tuple[FoldResult, ...] = ()
     withdrawal: tuple[RateResult, ...] = ()
     restore: RestoreResult | None = None
+    decisions: tuple[DecisionRate, ...] = ()
+    folds: tuple[FoldRate, ...] = ()
     parts: tuple[PartCosts, ...] = ()
 
 
@@ -49,6 +53,12 @@ def _sections(results: Results) -> Iterator[str]:
     if results.restore is not None:
         yield "## Restore"
         yield _restore(results.restore)
+    if results.decisions:
+        yield "## Decisions per second, on one core: each of another subject, in random order"
+        yield _decisions(results.decisions)
+    if results.folds:
+        yield "## Folds per second, on one core: an event's Avro bytes to the row's, each of another subject"
+        yield _folds(results.folds)
     if results.parts:
         yield "## Parts, in one process (processor time, us a call)"
         yield _parts(results.parts)
@@ -122,6 +132,35 @@ def _restore(found: RestoreResult) -> str:
         f"{found.peak_mb:.0f}",
     )
     return table(head, [row])
+
+
+def _decisions(found: tuple[DecisionRate, ...]) -> str:
+    head = ("rows", "asked", "subjects", "decisions/s", "us a decision")
+    rows = [
+        (one.rows, one.asked, f"{one.subjects:,}", ranged(one.per_s), f"{1e6 / one.per_s.median:.1f}") for one in found
+    ]
+    return table(head, rows)
+
+
+def _folds(found: tuple[FoldRate, ...]) -> str:
+    head = (
+        "rows", "event bytes", "row bytes", "folds/s, former row decoded", "us", "folds/s, former row as bytes", "us",
+        "fastavro alone: event and row read, row written",
+    )  # fmt: skip
+    rows = [
+        (
+            one.rows,
+            f"{one.event_bytes:.0f}",
+            f"{one.row_bytes:.0f}",
+            ranged(one.from_decoded_row),
+            f"{1e6 / one.from_decoded_row.median:.1f}",
+            ranged(one.from_row_bytes),
+            f"{1e6 / one.from_row_bytes.median:.1f}",
+            ranged(one.fastavro_alone),
+        )
+        for one in found
+    ]
+    return table(head, rows)
 
 
 def _parts(found: tuple[PartCosts, ...]) -> str:

@@ -159,6 +159,13 @@ def test_an_exemption_stands_until_it_is_ended() -> None:
     assert not facts(log).invocations
 
 
+def test_the_end_of_another_code_ends_nothing() -> None:
+    log = Log()
+    invoke(log)
+    end(log, code="d")
+    assert facts(log).invocations
+
+
 def test_an_exemption_is_ended_cell_by_cell_and_only_by_its_code() -> None:
     log = Log()
     invoke(log, operations=(COLLECT, USE), data=("gps", "wlan"))

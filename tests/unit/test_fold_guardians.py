@@ -206,6 +206,14 @@ def test_a_grant_says_whether_it_had_seen_the_last_tightening(position: str | No
     assert [act.informed for act in log.state.acts] == [position == "seen"]
 
 
+def test_a_grant_sent_again_with_the_position_that_intake_filled_in_is_the_same_event() -> None:
+    log = guarded()
+    log.append(ConsentGiven, **NEARBY, **SEPARATELY, number=99, occurred_at=1_025, actor=MOTHER)
+    before = log.state
+    again = {"number": 99, "occurred_at": 1_025, "expected_position": "e1.p3.o1", "actor": MOTHER}
+    assert log.append(ConsentGiven, **NEARBY, **SEPARATELY, **again) is before
+
+
 def test_unlinking_takes_out_what_the_guardian_granted_asked_and_accepted_and_relinking_revives_nothing() -> None:
     log = guarded(MOTHER, FATHER)
     log.append(PreferenceSet, **CITY, opted_out=True)

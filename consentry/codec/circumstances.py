@@ -1,9 +1,10 @@
 """The part of a row that few rows have, to Avro and back: the nullable record `circumstances`."""
 
 import struct
+from functools import cache
 from typing import Any
 
-from consentry.codec import datum
+from consentry.codec import datum, reading
 from consentry.codec.columns import (
     AGE_BAND_CODE,
     AGE_BANDS,
@@ -16,6 +17,8 @@ from consentry.codec.columns import (
     group,
     operation_bits,
 )
+from consentry.codec.framing import registry
+from consentry.codec.reading import Unusual
 from consentry.state.row import (
     Acceptance,
     AgeStatement,
@@ -77,6 +80,27 @@ def circumstances_from(record: dict[str, Any]) -> Circumstances:
         invocations=_invocations_from(record["invocations"], Texts(record["invocation_texts"])),
         endings=_endings_from(record["endings"], Texts(record["ending_texts"])),
     )
+
+
+def read_circumstances(value: bytes, place: int) -> tuple[Circumstances | None, int]:
+    """In place, and the next place. Raises what `reading` and `circumstances_from` do."""
+    branch = value[place]
+    place += 1
+    if not branch:
+        return None, place
+    if branch != 2:
+        raise Unusual
+    record: dict[str, Any] = {}
+    for name, read in _columns():
+        record[name], place = read(value, place)
+    return circumstances_from(record), place
+
+
+@cache
+def _columns() -> tuple[tuple[str, reading.Read], ...]:
+    """The record's fields in the schema's order: bytes, and arrays of strings."""
+    fields = registry().newest["SubjectState"].parsed["fields"][-1]["type"][1]["fields"]
+    return tuple((field["name"], reading.octets if field["type"] == "bytes" else reading.texts) for field in fields)
 
 
 def _texts_of(scope: Scope) -> tuple[str, ...]:

@@ -3,13 +3,15 @@
 An Avro array of records, or a parallel array for each field, costs three to four times as much (docs/decisions/).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from consentry.codec import datum
 from consentry.terms import ActorRole, AgeBand, AgeSource, Expression, Operation, PermissionState, Status
 
 Item = TypeVar("Item")
+NO_ITEMS = datum.EMPTY + datum.EMPTY
+"""a group of none"""
 
 # A term is one byte, its place in these tables. They only ever grow at the end.
 STATUSES = (
@@ -48,8 +50,14 @@ OPERATIONS_OF = tuple(
 )
 
 
+_BITS_OF = {operations: bits for bits, operations in enumerate(OPERATIONS_OF)}
+
+
 def operation_bits(operations: tuple[Operation, ...]) -> int:
-    bits = 0
+    found = _BITS_OF.get(operations)
+    if found is not None:
+        return found
+    bits = 0  # in another order than a row has them
     for operation in operations:
         bits |= _OPERATION_BIT[operation]
     return bits
@@ -58,7 +66,7 @@ def operation_bits(operations: tuple[Operation, ...]) -> int:
 def group(items: tuple[Item, ...], pack: Callable[[Item], bytes], texts_of: Callable[[Item], tuple[str, ...]]) -> bytes:
     """A column of fixed-length records, and the column of the texts that they take."""
     if not items:
-        return datum.EMPTY + datum.EMPTY
+        return NO_ITEMS
     packed = b"".join([pack(item) for item in items])
     return datum.octets(packed) + datum.texts([word for item in items for word in texts_of(item)])
 
@@ -68,7 +76,7 @@ class Texts:
 
     __slots__ = ("_place", "_texts")
 
-    def __init__(self, texts: list[str]) -> None:
+    def __init__(self, texts: Sequence[str]) -> None:
         self._texts = texts
         self._place = 0
 
@@ -79,5 +87,10 @@ class Texts:
         return taken
 
     def end(self) -> None:
-        if self._place != len(self._texts):
-            raise ValueError(f"{len(self._texts)} texts where {self._place} belong")
+        check_end(self._texts, self._place)
+
+
+def check_end(texts: Sequence[str], taken: int) -> None:
+    """Raises ValueError where there are more texts, or fewer, than were taken."""
+    if taken != len(texts):
+        raise ValueError(f"{len(texts)} texts where {taken} belong")

@@ -46,7 +46,8 @@ def texts(values: Sequence[str]) -> bytes:
     parts = [number(len(values))]
     for value in values:
         encoded = value.encode()
-        parts.append(number(len(encoded)))
+        size = len(encoded)
+        parts.append(_SMALL[size] if size < 64 else number(size))
         parts.append(encoded)
     parts.append(EMPTY)
     return b"".join(parts)

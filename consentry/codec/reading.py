@@ -49,6 +49,16 @@ def number(value: bytes, place: int) -> tuple[int, int]:
     raise Unusual
 
 
+def optional_number(value: bytes, place: int) -> tuple[int | None, int]:
+    """Of the union null, long."""
+    branch = value[place]
+    if not branch:
+        return None, place + 1
+    if branch != 2:
+        raise Unusual
+    return number(value, place + 1)
+
+
 def octets(value: bytes, place: int) -> tuple[bytes, int]:
     size = value[place]  # zigzag: of 0 to 63 it is twice the number, and its lowest and highest bit are 0
     place += 1

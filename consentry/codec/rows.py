@@ -1,14 +1,16 @@
 """State rows and watermarks: structs to Avro and back. Each group of a row is a pair of columns."""
 
 import struct
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from consentry.codec import datum
-from consentry.codec.circumstances import circumstances_from, encode_circumstances
+from consentry.codec import datum, reading
+from consentry.codec.circumstances import circumstances_from, encode_circumstances, read_circumstances
 from consentry.codec.columns import (
     EXPRESSION_CODE,
     EXPRESSIONS,
+    NO_ITEMS,
     OPERATIONS_OF,
     PERMISSION_CODE,
     PERMISSION_STATES,
@@ -16,11 +18,14 @@ from consentry.codec.columns import (
     ROLES,
     STATUS_CODE,
     STATUSES,
+    Item,
     Texts,
+    check_end,
     group,
     operation_bits,
 )
 from consentry.codec.framing import HEADER_BYTES, read, registry, schema_of, write
+from consentry.codec.reading import UNUSUAL, Unusual
 from consentry.errors import UndecodableRecord
 from consentry.state.row import Act, CellBlock, Mark, OptOut, Permission, Scope, SubjectState, Watermark
 from consentry.terms import Position
@@ -43,7 +48,7 @@ def encode_row(state: SubjectState) -> bytes:
     # every field of SubjectState.v1.avsc, in its order
     return b"".join(
         (
-            registry().newest["SubjectState"].header,
+            _newest_header(),
             datum.text(state.subject),
             datum.number(position.epoch),
             datum.number(position.partition),
@@ -131,6 +136,12 @@ def decode_row(value: bytes | None) -> SubjectState:
 
 def decode_state_record(value: bytes | None) -> SubjectState | Watermark:
     """A record of consent-state. Raises UndecodableRecord."""
+    row = read_row(value) if value else None
+    return row or decode_state_record_by_schema(value)
+
+
+def decode_state_record_by_schema(value: bytes | None) -> SubjectState | Watermark:
+    """The same the long way, by fastavro: what is not read in place, and the judge of what is."""
     schema = schema_of(value)
     if schema.topic != "consent-state":
         raise UndecodableRecord(f"a {schema.record} does not belong here")
@@ -148,11 +159,11 @@ def _row_of(row: dict[str, Any]) -> SubjectState:
         fold_version=row["fold_version"],
         tightened_offset=row["tightened_offset"],
         recent=row["recent"],
-        acts=_acts_of(row),
-        marks=_marks_of(row),
-        opt_outs=_opt_outs_of(row["opt_outs"], row["opt_out_texts"]),
-        lifted_opt_outs=_opt_outs_of(row["lifted_opt_outs"], row["lifted_opt_out_texts"]),
-        permissions=_permissions_of(row),
+        acts=_acts_from(row["acts"], row["act_texts"]),
+        marks=_marks_from(row["marks"], row["mark_texts"]),
+        opt_outs=_opt_outs_from(row["opt_outs"], row["opt_out_texts"]),
+        lifted_opt_outs=_opt_outs_from(row["lifted_opt_outs"], row["lifted_opt_out_texts"]),
+        permissions=_permissions_from(row["permissions"], row["permission_texts"]),
         quarantined=tuple(row["quarantined"]),
         closed_at=row["closed_at"],
         erased_at=row["erased_at"],
@@ -161,59 +172,137 @@ def _row_of(row: dict[str, Any]) -> SubjectState:
     )
 
 
-def _acts_of(row: dict[str, Any]) -> tuple[Act, ...]:
+def read_row(value: bytes) -> SubjectState | None:
+    """A row of the newest schema, read in place in half the time; None where the long way has to tell."""
+    if value[:HEADER_BYTES] != _newest_header():
+        return None
+    try:
+        return _read_row(value)
+    except (*UNUSUAL, struct.error):
+        return None
+
+
+def _read_row(value: bytes) -> SubjectState:
+    """Every field of SubjectState.v1.avsc, in its order."""
+    subject, place = reading.text(value, HEADER_BYTES)
+    epoch, place = reading.number(value, place)
+    partition, place = reading.number(value, place)
+    offset, place = reading.number(value, place)
+    fold_version, place = reading.number(value, place)
+    tightened_offset, place = reading.number(value, place)
+    recent, place = reading.octets(value, place)
+    closed_at, place = reading.optional_number(value, place)
+    erased_at, place = reading.optional_number(value, place)
+    first_act_at, place = reading.optional_number(value, place)
+    quarantined, place = reading.texts(value, place)
+    acts, place = _read_group(value, place, _acts_from)
+    marks, place = _read_group(value, place, _marks_from)
+    opt_outs, place = _read_group(value, place, _opt_outs_from)
+    lifted_opt_outs, place = _read_group(value, place, _opt_outs_from)
+    permissions, place = _read_group(value, place, _permissions_from)
+    circumstances, place = read_circumstances(value, place)
+    if place != len(value):
+        raise Unusual
+    return SubjectState(
+        subject=subject,
+        position=Position(epoch, partition, offset),
+        fold_version=fold_version,
+        tightened_offset=tightened_offset,
+        recent=recent,
+        acts=acts,
+        marks=marks,
+        opt_outs=opt_outs,
+        lifted_opt_outs=lifted_opt_outs,
+        permissions=permissions,
+        quarantined=quarantined,
+        closed_at=closed_at,
+        erased_at=erased_at,
+        first_act_at=first_act_at,
+        circumstances=circumstances,
+    )
+
+
+def _read_group(
+    value: bytes, place: int, items_from: Callable[[bytes, Sequence[str]], tuple[Item, ...]]
+) -> tuple[tuple[Item, ...], int]:
+    if value[place : place + 2] == NO_ITEMS:
+        return (), place + 2
+    packed, place = reading.octets(value, place)
+    texts, place = reading.texts(value, place)
+    return items_from(packed, texts), place
+
+
+def _acts_from(packed: bytes, column: Sequence[str]) -> tuple[Act, ...]:
+    # Slices of the column rather than Texts.take: of a row of ten acts that is a seventh of the time. A slice beyond
+    # the end is shorter, and raises nothing, so the end of the last tells.
     acts = []
-    texts = Texts(row["act_texts"])
+    texts = tuple(column)
+    end = 0
     for (
         event_id, status, role, expression, operations, informed, policy_version, occurred_at, recorded_at, offset,
         valid_until, data, recipients,
-    ) in _ACT.iter_unpack(row["acts"]):  # fmt: skip
-        actor_id, purpose = texts.take(2)
+    ) in _ACT.iter_unpack(packed):  # fmt: skip
+        start = end
+        end_of_data = start + 2 + data
+        end = end_of_data + recipients
         acts.append(
             Act(
                 event_id=event_id,
                 status=STATUSES[status],
                 actor_role=ROLES[role],
-                actor_id=actor_id,
+                actor_id=texts[start],
                 expression=EXPRESSIONS[expression],
                 policy_version=policy_version,
                 occurred_at=occurred_at,
                 recorded_at=recorded_at,
                 offset=offset,
                 valid_until=None if valid_until < 0 else valid_until,
-                block=CellBlock(purpose, OPERATIONS_OF[operations], texts.take(data), texts.take(recipients)),
-                informed=bool(informed),
+                block=CellBlock(
+                    texts[start + 1],
+                    OPERATIONS_OF[operations],
+                    texts[start + 2 : end_of_data],
+                    texts[end_of_data:end] if recipients else (),
+                ),
+                informed=informed != 0,
             )
         )
-    texts.end()
+    check_end(texts, end)
     return tuple(acts)
 
 
-def _marks_of(row: dict[str, Any]) -> tuple[Mark, ...]:
+def _marks_from(packed: bytes, column: Sequence[str]) -> tuple[Mark, ...]:
     marks = []
-    texts = Texts(row["mark_texts"])
+    texts = tuple(column)
+    end = 0
     for (
         event_id, status, role, operations, occurred_at, recorded_at, offset, data, recipients,
-    ) in _MARK.iter_unpack(row["marks"]):  # fmt: skip
-        actor_id, scene, purpose = texts.take(3)
+    ) in _MARK.iter_unpack(packed):  # fmt: skip
+        start = end
+        end_of_data = start + 3 + data
+        end = end_of_data + recipients
         marks.append(
             Mark(
                 event_id=event_id,
                 status=STATUSES[status],
                 actor_role=ROLES[role],
-                actor_id=actor_id,
+                actor_id=texts[start],
                 occurred_at=occurred_at,
                 recorded_at=recorded_at,
                 offset=offset,
-                scene=scene,
-                scope=Scope(purpose, OPERATIONS_OF[operations], texts.take(data), texts.take(recipients)),
+                scene=texts[start + 1],
+                scope=Scope(
+                    texts[start + 2],
+                    OPERATIONS_OF[operations],
+                    texts[start + 3 : end_of_data],
+                    texts[end_of_data:end],
+                ),
             )
         )
-    texts.end()
+    check_end(texts, end)
     return tuple(marks)
 
 
-def _opt_outs_of(packed: bytes, column: list[str]) -> tuple[OptOut, ...]:
+def _opt_outs_from(packed: bytes, column: Sequence[str]) -> tuple[OptOut, ...]:
     texts = Texts(column)
     opt_outs = []
     for event_id, role, recorded_at, offset in _OPT_OUT.iter_unpack(packed):
@@ -232,10 +321,10 @@ def _opt_outs_of(packed: bytes, column: list[str]) -> tuple[OptOut, ...]:
     return tuple(opt_outs)
 
 
-def _permissions_of(row: dict[str, Any]) -> tuple[Permission, ...]:
-    texts = Texts(row["permission_texts"])
+def _permissions_from(packed: bytes, column: Sequence[str]) -> tuple[Permission, ...]:
+    texts = Texts(column)
     permissions = []
-    for event_id, state, recorded_at, offset, off_at in _PERMISSION.iter_unpack(row["permissions"]):
+    for event_id, state, recorded_at, offset, off_at in _PERMISSION.iter_unpack(packed):
         name, device = texts.take(2)
         permissions.append(
             Permission(
@@ -308,6 +397,11 @@ def _varint(value: bytes, place: int) -> tuple[int, int]:
         if byte < 0x80:
             return (number >> 1) ^ -(number & 1), place
         shift += 7
+
+
+@cache
+def _newest_header() -> bytes:
+    return registry().newest["SubjectState"].header
 
 
 @cache

@@ -1,18 +1,21 @@
-"""Rows are written in place, without a schema at hand; fastavro, which goes by the schema, must write the same."""
+"""Rows are written and read in place, without a schema at hand; fastavro, which goes by it, must do the same."""
 
 from typing import Any
 
 import msgspec
+import pytest
 from contract.rows import full_row
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from unit.folding import COLLECT, MOTHER, OPERATOR, PERSON, USE, Log
 from unit.histories import histories
 from unit.reading import folded
 
-from consentry.codec import datum, decode_row, encode_row
-from consentry.codec.framing import read, schema_of, write
+from consentry.codec import datum, decode_row, decode_state_record, encode_row
+from consentry.codec.framing import HEADER_BYTES, read, registry, schema_of, write
+from consentry.codec.rows import decode_state_record_by_schema, read_row
+from consentry.errors import UndecodableRecord
 from consentry.events import (
     AgeAsserted,
     ConsentGiven,
@@ -147,3 +150,59 @@ def test_any_number_octets_and_texts_are_written_as_fastavro_writes_them(
 def test_numbers_are_as_short_as_they_can_be() -> None:
     lengths = {0: 1, 63: 1, 64: 2, -1: 1, -64: 1, -65: 2, 8191: 2, 8192: 3, 2**63 - 1: 10, -(2**63): 10}
     assert {value: len(datum.number(value)) for value in lengths} == lengths
+
+
+def assert_both_answer_the_same(value: bytes) -> None:
+    """Reading in place may decline, but says nothing that the schema does not."""
+    quickly = read_row(value)
+    try:
+        row = decode_state_record_by_schema(value)
+    except UndecodableRecord:
+        assert quickly is None
+        with pytest.raises(UndecodableRecord):
+            decode_state_record(value)
+        return
+    # by repr: a term and a string that say the same are equal, and yet not the same
+    assert quickly is None or repr(quickly) == repr(row)
+    assert repr(decode_state_record(value)) == repr(row)
+
+
+@given(histories())
+def test_a_row_of_any_history_is_read_in_place_as_fastavro_reads_it(history: list[Recorded]) -> None:
+    row = folded(history)
+    assert repr(read_row(encode_row(row))) == repr(row)
+    assert_both_answer_the_same(encode_row(row))
+
+
+@given(CIRCUMSTANCES, st.none() | TIMES)
+def test_any_circumstances_are_read_in_place_as_fastavro_reads_them(
+    facts: Circumstances, first_act_at: int | None
+) -> None:
+    state = replace(SubjectState.unknown("account:ada", 1, 2), circumstances=facts, first_act_at=first_act_at)
+    assert_both_answer_the_same(encode_row(state))
+    assert read_row(encode_row(state)) == state
+
+
+@settings(max_examples=3_000)
+@given(
+    st.booleans(),
+    st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 255)), min_size=1, max_size=4),
+)
+def test_a_spoiled_row_is_read_as_fastavro_reads_it_or_not_at_all(small: bool, flips: list[tuple[int, int]]) -> None:
+    spoiled = bytearray(encode_row(SubjectState.unknown("account:ada", 1, 2) if small else full_row()))
+    for place, bits in flips:
+        spoiled[HEADER_BYTES + place % (len(spoiled) - HEADER_BYTES)] ^= bits
+    assert_both_answer_the_same(bytes(spoiled))
+
+
+@settings(max_examples=1_000)
+@given(st.binary(max_size=300))
+@example(b"")
+def test_a_row_of_random_bytes_is_read_as_fastavro_reads_it_or_not_at_all(body: bytes) -> None:
+    assert_both_answer_the_same(registry().newest["SubjectState"].header + body)
+
+
+def test_a_row_cut_short_or_with_a_byte_too_many_is_not_read_in_place() -> None:
+    whole = encode_row(full_row())
+    assert [read_row(whole[:length]) for length in range(len(whole))] == [None] * len(whole)
+    assert read_row(whole + b"\0") is None

@@ -108,6 +108,10 @@ class Case(msgspec.Struct, frozen=True):
     refused_by_intake: bool
 
     @property
+    def title(self) -> str:
+        return f"{self.chapter}: {self.name}"
+
+    @property
     def hangs_on_the_clock(self) -> bool:
         """Whether it needs clocks, policies or a view that a running log cannot be given."""
         return bool(

@@ -3,14 +3,14 @@
 from typing import Any
 
 import pytest
-from casebook import CHAPTERS, Case, cases_of, milliseconds
+from casebook import Case, every_case, milliseconds
 from unit.story import START, answer_to, history_of
 
 from consentry.decision import Decision
 from consentry.policy import ALLOWING
 from consentry.terms import Reason, Status
 
-CASES = [pytest.param(case, id=f"{chapter}: {case.name}") for chapter in CHAPTERS for case in cases_of(chapter)]
+CASES = [pytest.param(case, id=case.title) for case in every_case()]
 KNOWN = {"reason", "clause", "status", "basis", "evidence", "obligations", "may_ask", "ask_after", "expires_at"}
 KNOWN |= {"tightened", "results", "policy_version"}
 

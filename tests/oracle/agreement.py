@@ -160,6 +160,15 @@ def _shrunk(tale: History, question: Question, events: tuple[Recorded, ...], why
     return Disagreement(tale.seed, question, events, policies, why)
 
 
+def stored(found: Disagreement) -> bytes:
+    """As a settled case is kept: whole, so that no later change of the generator touches it."""
+    return msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n"
+
+
+def restored(text: bytes) -> Disagreement:
+    return msgspec.json.decode(text, type=Disagreement)
+
+
 def _lines(found: Disagreement) -> Iterator[str]:
     yield f"seed {found.seed}: {found.why}"
     for policy_event in found.policies:

@@ -43,11 +43,12 @@ def consent(case: Case, cell: Cell) -> Found:
 
 
 def _nothing(case: Case, last: Entry | None, *, voided: bool) -> Found:
-    if last is not None:
-        return _deny(REASON[type(last.event)], (frozenset({last.id}),))
+    """No grant that counts: a grant after the last mark, voided by an age, is a later word than that mark."""
     lowered = lowering(case)
     if voided and lowered is not None:
         return _deny(Reason.INVALIDATED, (frozenset({lowered.id}),))
+    if last is not None:
+        return _deny(REASON[type(last.event)], (frozenset({last.id}),))
     return _deny(Reason.NO_CONSENT)
 
 
@@ -57,7 +58,7 @@ def _adults(case: Case, cell: Cell, own: list[Grant], guardians: list[Grant]) ->
         return _allow([holding])
     if (as_before := _held_the_day_before(case, cell, own, guardians)) is not None:
         return as_before
-    lacks = {reason for grant in own for reason in _lacks(case, cell, grant)}
+    lacks = {reason for grant in own + guardians for reason in _lacks(case, cell, grant)}
     if guardians or any(not is_an_adults(case, grant.entry) for grant in own):
         lacks.add(Reason.RECONSENT_DUE)
     return _deny(_first(lacks))
@@ -104,7 +105,8 @@ def _halves(case: Case, cell: Cell, own: list[Grant], guardians: list[Grant], ag
     lacks: set[Reason] = set()
     if own and not own_holds:
         lacks |= {reason for grant in own for reason in _lacks(case, cell, grant)}
-    if guardians and not guardians_hold:
+    # Where the own half alone is enough, what the guardians' lacks is told only to who has no own.
+    if guardians and not guardians_hold and not (own and line.protects_minors):
         lacks |= {reason for grant in guardians for reason in _lacks(case, cell, grant)}
     if not guardians and not line.protects_minors:
         lacks.add(Reason.PENDING_GUARDIAN)

@@ -7,6 +7,7 @@ are the right ones or not, birthdays near by, guardians that come and go.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -68,6 +69,7 @@ GUARDIANS = ("account:mother", "account:father")
 PARTITION = 3
 MINUTE_MS = 60_000
 Fields = dict[str, Any]
+Maker = Callable[["_Tale"], AnySubjectEvent]
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ class _Tale:
     offset: int = 0
     tightened: str | None = None
     born: datetime | None = None
+    careful: bool = False
+    """for a while every clock is right and every act is the usual one"""
 
     def __post_init__(self) -> None:
         rng = self.rng
@@ -134,30 +138,26 @@ class _Tale:
 
     def tell(self) -> None:
         rng = self.rng
-        if self.kind in ("minor", "child", "growing") and rng.random() < 0.8:
-            self._prologue()
-        for _ in range(rng.randrange(1, 14) if rng.random() < 0.8 else rng.randrange(14, 20)):
+        if self.kind in ("minor", "child", "growing") and rng.random() < 0.85:
+            self._prologue((_age, _linked, _verified, _accepted_by_guardian, _granted_by_guardian, _granted_by_subject))
+        elif rng.random() < 0.5:
+            self._prologue((_age, _granted_by_subject, _permission))
+        for _ in range(rng.randrange(1, 12) if rng.random() < 0.8 else rng.randrange(12, 20)):
             make = rng.choices(MAKERS, WEIGHTS)[0]
             self.add(make(self))
         if rng.random() < 0.04:
             self.events.append(rng.choice(self.events))  # delivered again
 
-    def _prologue(self) -> None:
-        """What makes a guardian's word count."""
-        rng = self.rng
-        steps: list[Callable[[_Tale], AnySubjectEvent]] = [
-            _age,
-            _linked,
-            _verified,
-            _accepted_by_guardian,
-            _granted_by_guardian,
-            _granted_by_subject,
-        ]
-        if rng.random() < 0.3:
+    def _prologue(self, usual: Sequence[Maker]) -> None:
+        """What makes a person's word, or a guardian's, count."""
+        rng, steps = self.rng, list(usual)
+        if rng.random() < 0.15:
             rng.shuffle(steps)
+        self.careful = rng.random() < 0.7
         for step in steps:
-            if rng.random() < 0.85:
+            if rng.random() < 0.92:
                 self.add(step(self))
+        self.careful = False
 
     def add(self, event: AnySubjectEvent) -> None:
         self.events.append(Recorded(Position(1, PARTITION, self.offset), self.now, event))
@@ -173,7 +173,7 @@ class _Tale:
         """Of the actor: mostly right, else late, days off, ahead, or equal to an earlier record's."""
         rng = self.rng
         chance = rng.random()
-        if chance < 0.6 or not self.events:
+        if chance < 0.6 or not self.events or (self.careful and chance < 0.95):
             return self.now
         if chance < 0.75:
             return rng.choice(self.events).recorded_at + rng.choice((-1, 0, 1))
@@ -214,19 +214,19 @@ class _Tale:
         return self.some_guardian() if self.rng.random() < share else OWN
 
     def some_guardian(self) -> Actor:
-        name = self.guardian if self.rng.random() < 0.8 else self.rng.choice(GUARDIANS)
+        name = self.guardian if self.careful or self.rng.random() < 0.8 else self.rng.choice(GUARDIANS)
         return Actor(role=ActorRole.GUARDIAN, id=name)
 
     def expected(self) -> str | None:
         chance = self.rng.random()
-        if chance < 0.6:
+        if chance < 0.5:
             return None
-        if chance < 0.9:
+        if chance < 0.92 or self.careful:
             return self.tightened
         return f"e1.p{PARTITION}.o{self.rng.randrange(self.offset + 1)}"
 
     def cell_fields(self) -> Fields:
-        cell, rng = self.rng.choice(self.cells), self.rng
+        cell, rng = self.cells[0] if self.careful else self.rng.choice(self.cells), self.rng
         operations, data = {cell.operation}, {cell.data}
         recipients = {cell.recipient} if cell.recipient else set()
         if rng.random() < 0.4:
@@ -264,7 +264,7 @@ def _grant(tale: _Tale, actor: Actor) -> ConsentGiven:
     expression = rng.choice((Expression.SEPARATE,) * 5 + (Expression.EXPRESSED,) * 3 + (Expression.IMPLIED,))
     return ConsentGiven(
         **tale.envelope(actor), **tale.cell_fields(), policy_version=tale.version(), expression=expression,
-        valid_until=tale.until() if rng.random() < 0.3 else None, expected_position=tale.expected(),
+        valid_until=tale.until() if rng.random() < 0.25 else None, expected_position=tale.expected(),
     )  # fmt: skip
 
 
@@ -342,16 +342,16 @@ def _age(tale: _Tale) -> AgeAsserted:
         AgeSource.DECLARED: OWN, AgeSource.INFERRED: SYSTEM, AgeSource.GUARDIAN: tale.some_guardian(),
     }.get(source, CONTROLLER)  # fmt: skip
     said: Fields
-    if tale.born is not None and rng.random() < 0.7:
+    if tale.born is not None and (tale.careful or rng.random() < 0.7):
         said = {"birth_date": tale.born.date().isoformat()}
-    elif rng.random() < 0.25:
+    elif not tale.careful and rng.random() < 0.25:
         born = tale.near(rng.choice((14, 18, 18, 30, 10)))
         if rng.random() < 0.1:
             born = born.replace(year=2008 if born.year > 2000 else 1996, month=2, day=29)
         said = {"birth_date": born.date().isoformat()}
     else:
         usual = {"minor": AgeBand.MINOR, "child": AgeBand.CHILD, "growing": AgeBand.MINOR}.get(tale.kind, AgeBand.ADULT)
-        said = {"age_band": usual if rng.random() < 0.7 else rng.choice(list(AgeBand))}
+        said = {"age_band": usual if tale.careful or rng.random() < 0.6 else rng.choice(list(AgeBand))}
     return AgeAsserted(**tale.envelope(actor), source=source, **said)
 
 
@@ -454,9 +454,9 @@ def _with_id(event: AnySubjectEvent, event_id: UUID) -> AnySubjectEvent:
     return type(event)(**(fields | {"event_id": event_id}))
 
 
-TABLE: tuple[tuple[Callable[[_Tale], AnySubjectEvent], int], ...] = (
+TABLE: tuple[tuple[Maker, int], ...] = (
     (_granted, 30), (_refused, 8), (_withdrawn, 10), (_ended_by_controller, 4), (_preference, 10), (_permission, 9),
-    (_age, 8), (_linked, 4), (_verified, 5), (_unlinked, 3), (_accepted, 7), (_exemption_ended, 3), (_invoked, 9),
+    (_age, 5), (_linked, 3), (_verified, 4), (_unlinked, 2), (_accepted, 7), (_exemption_ended, 3), (_invoked, 9),
     (_reaffirmed, 7), (_asked, 3), (_rights, 5), (_quarantine, 2), (_end, 1), (_idle, 2), (_again, 3),
 )  # fmt: skip
 MAKERS = tuple(make for make, _ in TABLE)
@@ -470,7 +470,7 @@ def _question(tale: _Tale) -> Question:
     rng = tale.rng
     last = tale.events[-1].recorded_at
     now = last + rng.choice((0, 1, HOUR_MS, DAY_MS, 20 * DAY_MS)) if rng.random() < 0.5 else tale.moment()
-    recorded = [event for event in tale.events if event.recorded_at <= now]
+    recorded = list(takewhile(lambda recorded: recorded.recorded_at <= now, tale.events))
     offset = max((event.position.offset for event in recorded), default=0)
     seen = Position(1, PARTITION, offset + rng.choice((0, 0, 3)))
     return Question(_request(tale, seen), now, _staleness(rng), len(recorded), seen)
@@ -486,15 +486,15 @@ def _staleness(rng: Random) -> int | None:
 def _request(tale: _Tale, seen: Position) -> Request:
     rng = tale.rng
     cell = rng.choice(tale.cells)
-    asked = cell.purpose if rng.random() < 0.98 else rng.choice(("nothing", "feed", "extra"))
-    data = [cell.data] if rng.random() < 0.97 else []
-    if rng.random() < 0.2:
-        data += rng.choice((["plain"], ["plain", "other"], ["counts"], ["unheard"]))
-    lines = [policy.purposes.get(cell.purpose) for policy in tale.versions]
-    forms = [line.form for line in lines if line is not None] + [Form.DEIDENTIFIED, Form.ANONYMISED]
+    asked = cell.purpose if rng.random() < 0.99 else rng.choice(("nothing", "feed", "extra"))
+    data = [cell.data] if rng.random() < 0.99 else []
+    lines = [line for policy in tale.versions if (line := policy.purposes.get(cell.purpose)) is not None]
+    if rng.random() < 0.25:
+        data += rng.choice((rng.choice(lines).data, ("plain", "other"), ("unheard",)))
+    forms = [line.form for line in lines] * 3 + [Form.DEIDENTIFIED, Form.ANONYMISED]
     return Request(
         subject=SUBJECT,
-        operation=cell.operation if rng.random() < 0.9 else rng.choice(list(Operation)),
+        operation=cell.operation if rng.random() < 0.96 else rng.choice(list(Operation)),
         purpose=asked,
         data=tuple(data),
         recipient=(cell.recipient or None) if rng.random() < 0.95 else rng.choice((None, "shop", "host")),
@@ -508,6 +508,6 @@ def _request(tale: _Tale, seen: Position) -> Request:
 
 
 def _min_position(rng: Random, seen: Position) -> Position | None:
-    if rng.random() < 0.9:
+    if rng.random() < 0.95:
         return None
     return rng.choice((seen, Position(1, PARTITION, seen.offset + 1), Position(2, PARTITION, 0)))

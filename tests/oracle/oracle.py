@@ -13,7 +13,7 @@ from oracle.ages import ADULT, class_now
 from oracle.consent import consent
 from oracle.exemptions import exempt, exempt_after_the_end
 from oracle.guardians import verified_now
-from oracle.record import Log, read
+from oracle.record import Entry, Log, read
 from oracle.verdict import Case, Found, Verdict
 from oracle.versions import PROTECTION, History, by_necessity, read_policies
 
@@ -165,25 +165,39 @@ def permission_off(case: Case, cell: Cell) -> Found | None:
 
 
 def _permission_is_on(log: Log, permission: str, device: str | None) -> bool:
-    seen = [e for e in log if isinstance(e.event, PermissionObserved) and e.event.permission == permission]
-    devices = {e.event.device for e in seen} - {None}  # type: ignore[union-attr]
+    offs, ons = _observed(log, permission)
 
     def is_on(of: str | None) -> bool:
-        said = [e for e in seen if e.event.device in (of, None)]  # type: ignore[union-attr]
-        offs = [e for e in said if e.event.state is not PermissionState.ON]  # type: ignore[union-attr]
-        return any(
-            on.event.state is PermissionState.ON  # type: ignore[union-attr]
-            and on.event.device == of  # type: ignore[union-attr]
-            and not on.ahead
-            and all(on.place > off.place and on.clock > off.at for off in offs)
-            for on in said
-        )
+        last_off = max((e.place for e in offs if e.event.device in (of, None)), default=-1)  # type: ignore[union-attr]
+        return any(e.place > last_off and e.event.device == of for e in ons)  # type: ignore[union-attr]
 
+    devices = _known_devices(log)
     if not devices:
         return is_on(None)
     if device is None:
         return all(is_on(one) for one in devices)
     return device in devices and is_on(device)
+
+
+def _known_devices(log: Log) -> set[str]:
+    """Every device of which any permission was observed; what had no effect makes none known."""
+    permissions = {e.event.permission for e in log if isinstance(e.event, PermissionObserved)}
+    observed = [e for permission in permissions for es in _observed(log, permission) for e in es]
+    return {e.event.device for e in observed if e.event.device is not None}  # type: ignore[union-attr]
+
+
+def _observed(log: Log, permission: str) -> tuple[list[Entry], list[Entry]]:
+    """Every off (or limited), and every on that had an effect."""
+    seen = [e for e in log if isinstance(e.event, PermissionObserved) and e.event.permission == permission]
+    offs = [e for e in seen if e.event.state is not PermissionState.ON]  # type: ignore[union-attr]
+    return offs, [e for e in seen if e not in offs and _takes_effect(e, offs)]
+
+
+def _takes_effect(on: Entry, offs: list[Entry]) -> bool:
+    """Was it said with knowledge of every off before it, of its device or of all?"""
+    of = (on.event.device, None)  # type: ignore[union-attr]
+    before = [off for off in offs if off.place < on.place and off.event.device in of]  # type: ignore[union-attr]
+    return not on.ahead and all(on.clock > off.at for off in before)
 
 
 def necessary(case: Case, cell: Cell) -> Found | None:
@@ -260,7 +274,9 @@ def _is_quarantined(log: Log) -> bool:
 
 def _version_before_an_unaccepted_reduction(case: Case) -> Case | None:
     """The version that has to allow as well, until the person accepts the smallest reduction."""
-    first_act = min((e.clock for e in case.log if e.own or guardian_linked(case.log, e)), default=None)
+    # Erasure keeps nothing, not even when the person first came.
+    acts = [] if case.log.erased else [e.clock for e in case.log if e.own or guardian_linked(case.log, e)]
+    first_act = min(acts, default=None)
     for number in case.history.reductions(case.now):
         if first_act is None or first_act >= case.history.version(number).effective_at:
             continue

@@ -168,7 +168,7 @@ def _moment(rng: Random) -> int:
 
 def _vary(rng: Random, document: Document) -> None:
     """The first version is not always the same."""
-    document["unknown_age"] = rng.choice(("adult", "adult", "adult", "adult", "minor", "child"))
+    document["unknown_age"] = rng.choice(("adult",) * 8 + ("minor", "child"))
     if rng.random() < 0.1:
         document["sensitive_below"] = rng.choice((0, 18, 16))
     if rng.random() < 0.2:

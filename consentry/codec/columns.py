@@ -67,8 +67,10 @@ def group(items: tuple[Item, ...], pack: Callable[[Item], bytes], texts_of: Call
     """A column of fixed-length records, and the column of the texts that they take."""
     if not items:
         return NO_ITEMS
-    packed = b"".join([pack(item) for item in items])
-    return datum.octets(packed) + datum.texts([word for item in items for word in texts_of(item)])
+    texts: list[str] = []
+    for item in items:
+        texts += texts_of(item)
+    return datum.octets(b"".join(map(pack, items))) + datum.texts(texts)
 
 
 class Texts:

@@ -5,8 +5,11 @@ Source: Apache Avro 1.12 specification, "Binary Encoding". fastavro stays the ju
 
 from collections.abc import Sequence
 
-_SMALL = tuple(bytes((number << 1,)) for number in range(64))
-"""the numbers 0 to 63, as most lengths and counts are"""
+_SMALL = tuple(
+    bytes((number << 1,)) if number < 64 else bytes((number << 1 & 0x7F | 0x80, number >> 6)) for number in range(1_024)
+)
+"""the numbers 0 to 1,023, as most lengths and counts are: a look-up takes a fifth of the loop"""
+_SMALL_END = len(_SMALL)
 EMPTY = b"\0"
 """no bytes, an empty string, an array without items, and null as the first branch of a union"""
 PRESENT = b"\2"
@@ -15,7 +18,7 @@ PRESENT = b"\2"
 
 def number(value: int) -> bytes:
     """An int or a long: zigzag, seven bits a byte, the lowest first."""
-    if 0 <= value < 64:
+    if 0 <= value < _SMALL_END:
         return _SMALL[value]
     rest = (value << 1) ^ (value >> 63)
     written = bytearray()
@@ -47,7 +50,6 @@ def texts(values: Sequence[str]) -> bytes:
     for value in values:
         encoded = value.encode()
         size = len(encoded)
-        parts.append(_SMALL[size] if size < 64 else number(size))
-        parts.append(encoded)
+        parts.append(_SMALL[size] + encoded if size < _SMALL_END else octets(encoded))
     parts.append(EMPTY)
     return b"".join(parts)

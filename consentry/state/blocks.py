@@ -11,6 +11,11 @@ from consentry.terms import Operation
 MAX_SCOPE_TEXT = 2_048
 """characters of the words in a scope's data or recipients; a longer list is widened to every one"""
 _OPERATIONS = tuple(Operation)
+_IN_ORDER = frozenset(
+    tuple([operation for place, operation in enumerate(_OPERATIONS) if bits >> place & 1])
+    for bits in range(1 << len(_OPERATIONS))
+)
+"""every choice of operations in the canonical order, as nearly all events name them"""
 _NO_RECIPIENT = ("",)
 
 
@@ -63,7 +68,7 @@ def text_of(words: tuple[str, ...]) -> int:
 
 
 def _in_order(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
-    if len(operations) == 1:
+    if operations in _IN_ORDER:
         return operations
     return tuple([operation for operation in _OPERATIONS if operation in operations])
 

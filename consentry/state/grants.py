@@ -222,7 +222,10 @@ def has_room(state: SubjectState, event: Cells) -> bool:
 def _beyond_limit(blocks: list[CellBlock]) -> bool:
     if len(blocks) > MAX_ACTS:
         return True
-    if sum([len(block.operations) * len(block.data) * (len(block.recipients) or 1) for block in blocks]) <= MAX_CELLS:
+    most = 0
+    for block in blocks:
+        most += len(block.operations) * len(block.data) * (len(block.recipients) or 1)
+    if most <= MAX_CELLS:
         return False
     cells: set[Cell] = set()
     for block in blocks:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import yaml
+from oracle.versions import policy_of
 
 from consentry.errors import InvalidPolicy
 from consentry.events import (
@@ -19,7 +20,7 @@ from consentry.events import (
     RecordedPolicyEvent,
     ServiceDiscontinued,
 )
-from consentry.policy import ALLOWING, parse_policy
+from consentry.policy import ALLOWING
 from consentry.terms import Position, Reason
 
 HOUR_MS = 3_600_000
@@ -143,9 +144,13 @@ def _envelope(rng: Random) -> Document:
     return {"event_id": UUID(int=rng.getrandbits(128)), "policy": "small", "occurred_at": BEGIN - 10 * DAY_MS}
 
 
+def _written(document: Document) -> str:
+    return str(yaml.dump(document, Dumper=DUMPER, sort_keys=False))
+
+
 def _revised(rng: Random, document: Document) -> PolicyRevised:
-    text = yaml.dump(document, Dumper=DUMPER, sort_keys=False)
-    policy = parse_policy(text)
+    text = _written(document)
+    policy = policy_of(text)
     return PolicyRevised(
         **_envelope(rng), version=policy.version, effective_at=policy.effective_at, document=text, text="t",
         text_hash="0" * 64,
@@ -183,7 +188,7 @@ def _next_version(rng: Random, former: Document, original: Document, version: in
         for change in rng.choices(CHANGES, k=rng.choice((0, 1, 1, 1, 2, 3))):
             change(rng, document)
         try:
-            parse_policy(yaml.dump(document, Dumper=DUMPER))
+            policy_of(_written(document))
         except InvalidPolicy:
             continue
         return document

@@ -131,26 +131,24 @@ def _seen(view: View) -> Position:
 
 def _prompt(found: Found) -> Prompt:
     """Only what is certain to need a consent is asked for: a stale or quarantined row may hide a refusal."""
-    case, findings = found.case, found.findings
-    if case is None or not any(finding.consent_missing for finding in findings):
+    case = found.case
+    if case is None or found.leading.allow:
         return NOT_NOW
     row, request, staleness_ms = case.row, case.request, case.view.staleness_ms
     if staleness_ms is None or staleness_ms > case.policy.freshness.consent_ms or (row is not None and row.quarantined):
         return NOT_NOW
-    missing = any(
-        finding.consent_missing and (finding.step == CONSENT_STEP or _would_lack_consent(case, datum))
-        for datum, finding in zip(request.data, findings, strict=True)
-    )
-    if not missing:
-        return NOT_NOW
-    return prompt_of(
-        row,
-        case.line.name,
-        case.policy.prompt_cooldown_ms,
-        case.now,
-        scene=request.scene,
-        user_initiated=request.user_initiated,
-    )
+    # One loop: any() over a generator costs a DENY 0.3 us. `strict` costs as much; there is a finding for each datum.
+    for datum, finding in zip(request.data, found.findings):  # noqa: B905
+        if finding.consent_missing and (finding.step == CONSENT_STEP or _would_lack_consent(case, datum)):
+            return prompt_of(
+                row,
+                case.line.name,
+                case.policy.prompt_cooldown_ms,
+                case.now,
+                scene=request.scene,
+                user_initiated=request.user_initiated,
+            )
+    return NOT_NOW
 
 
 def _would_lack_consent(case: Case, datum: str) -> bool:

@@ -251,7 +251,10 @@ def _denied(standing: Standing) -> Finding:
 
 
 def _evidence(standing: Standing) -> tuple[str, ...]:
-    return tuple([text_of(event_id) for event_id in standing.evidence])
+    evidence = standing.evidence
+    if len(evidence) == 1:  # nearly always
+        return (text_of(evidence[0]),)
+    return tuple([text_of(event_id) for event_id in evidence])
 
 
 def _veto(case: Case, bound_ms: int, *, released: bool) -> Reason | None:

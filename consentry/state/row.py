@@ -294,7 +294,7 @@ class SubjectState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def tightened_position(self) -> Position | None:
         if self.tightened_offset < 0:
             return None
-        return self.position._replace(offset=self.tightened_offset)
+        return Position(self.position.epoch, self.position.partition, self.tightened_offset)
 
 
 class Watermark(msgspec.Struct, frozen=True, kw_only=True):

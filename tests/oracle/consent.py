@@ -53,19 +53,19 @@ def _nothing(case: Case, last: Entry | None, *, voided: bool) -> Found:
 
 
 def _adults(case: Case, cell: Cell, own: list[Grant], guardians: list[Grant]) -> Found:
-    holding = [g for g in own if is_an_adults(case, g.entry) and not _lacks(case, cell, g)]
+    holding = [g for g in own if is_an_adults(case, g.entry) and not _lacks(case, cell, g, ADULT)]
     if holding:
         return _allow([holding])
     if (as_before := _held_the_day_before(case, cell, own, guardians)) is not None:
         return as_before
-    lacks = {reason for grant in own + guardians for reason in _lacks(case, cell, grant)}
+    lacks = {reason for grant in own + guardians for reason in _lacks(case, cell, grant, ADULT)}
     if guardians or any(not is_an_adults(case, grant.entry) for grant in own):
         lacks.add(Reason.RECONSENT_DUE)
     return _deny(_first(lacks))
 
 
 def _held_the_day_before(case: Case, cell: Cell, own: list[Grant], guardians: list[Grant]) -> Found | None:
-    """What a minor and the guardians had given stands on when the subject comes of age."""
+    """What a minor and the guardians had given stands on, if it held by the age of the day before."""
     since = of_age_since(case)
     if since is None:
         return None
@@ -89,25 +89,25 @@ def _held_the_day_before(case: Case, cell: Cell, own: list[Grant], guardians: li
 def _halves(case: Case, cell: Cell, own: list[Grant], guardians: list[Grant], age: int) -> Found:
     """The subject's own half and the guardians', of a subject of that age."""
     line = case.lines.purposes[cell.purpose]
-    own_holds = _holding(case, cell, own)
+    own_holds = _holding(case, cell, own, age)
     if line.protects_minors and own_holds:
         return _allow([own_holds])
     of_a_child = [g for g in guardians if was_child(case, g.entry, g.entry.clock)] if age == CHILD else []
     own_stop = _own_stop(case, cell) if age == CHILD else None
     if own_stop is not None and guardians:
         return _deny(REASON[type(own_stop.event)], (frozenset({own_stop.id}),))
-    child_holds = _holding(case, cell, of_a_child)
+    child_holds = _holding(case, cell, of_a_child, age)
     if child_holds:
         return _allow([child_holds])
-    guardians_hold = _holding(case, cell, guardians)
+    guardians_hold = _holding(case, cell, guardians, age)
     if not line.protects_minors and own_holds and guardians_hold:
         return _allow([own_holds, guardians_hold])
     lacks: set[Reason] = set()
     if own and not own_holds:
-        lacks |= {reason for grant in own for reason in _lacks(case, cell, grant)}
+        lacks |= {reason for grant in own for reason in _lacks(case, cell, grant, age)}
     # Where the own half alone is enough, what the guardians' lacks is told only to who has no own.
     if guardians and not guardians_hold and not (own and line.protects_minors):
-        lacks |= {reason for grant in guardians for reason in _lacks(case, cell, grant)}
+        lacks |= {reason for grant in guardians for reason in _lacks(case, cell, grant, age)}
     if not guardians and not line.protects_minors:
         lacks.add(Reason.PENDING_GUARDIAN)
     if not own and (guardians_hold or not of_a_child):
@@ -127,8 +127,8 @@ def _own_stop(case: Case, cell: Cell) -> Entry | None:
     return stops[-1]
 
 
-def _lacks(case: Case, cell: Cell, grant: Grant) -> set[Reason]:
-    """Everything that keeps a grant from holding."""
+def _lacks(case: Case, cell: Cell, grant: Grant, age: int) -> set[Reason]:
+    """Everything that keeps a grant from holding, of a subject of that age."""
     lacks: set[Reason] = set()
     if grant.valid_until is not None and case.now >= grant.valid_until:
         lacks.add(Reason.EXPIRED)
@@ -142,22 +142,22 @@ def _lacks(case: Case, cell: Cell, grant: Grant) -> set[Reason]:
     for change in case.history.controller_changes:
         if not change.terms_kept and grant.entry.clock < change.effective_at <= case.now:
             lacks.add(Reason.RECONSENT_DUE)
-    if _needs_separate(case, cell) and grant.expression is not Expression.SEPARATE:
+    if _needs_separate(case, cell, age) and grant.expression is not Expression.SEPARATE:
         lacks.add(Reason.SEPARATE_CONSENT_REQUIRED)
     return lacks
 
 
-def _needs_separate(case: Case, cell: Cell) -> bool:
+def _needs_separate(case: Case, cell: Cell, age: int) -> bool:
     return (
         case.lines.data[cell.data].sensitive
         or case.lines.purposes[cell.purpose].separate
         or cell.operation in LEAVING
-        or class_now(case) == CHILD
+        or age == CHILD
     )
 
 
-def _holding(case: Case, cell: Cell, grants: list[Grant]) -> list[Grant]:
-    return [grant for grant in grants if not _lacks(case, cell, grant)]
+def _holding(case: Case, cell: Cell, grants: list[Grant], age: int) -> list[Grant]:
+    return [grant for grant in grants if not _lacks(case, cell, grant, age)]
 
 
 def _after(grants: list[Grant], mark: Entry | None) -> list[Grant]:

@@ -109,6 +109,9 @@ class _Tale:
     now: int = 0
     offset: int = 0
     tightened: str | None = None
+    tightened_at: int = BEGIN
+    to_come: list[Maker] = field(default_factory=list)
+    """what follows next, whatever chance says"""
     born: datetime | None = None
     careful: bool = False
     """for a while every clock is right and every act is the usual one"""
@@ -143,7 +146,7 @@ class _Tale:
         elif rng.random() < 0.5:
             self._prologue((_age, _granted_by_subject, _permission))
         for _ in range(rng.randrange(1, 12) if rng.random() < 0.8 else rng.randrange(12, 20)):
-            make = rng.choices(MAKERS, WEIGHTS)[0]
+            make = self.to_come.pop() if self.to_come else rng.choices(MAKERS, WEIGHTS)[0]
             self.add(make(self))
         if rng.random() < 0.04:
             self.events.append(rng.choice(self.events))  # delivered again
@@ -162,7 +165,7 @@ class _Tale:
     def add(self, event: AnySubjectEvent) -> None:
         self.events.append(Recorded(Position(1, PARTITION, self.offset), self.now, event))
         if tightens(event):
-            self.tightened = f"e1.p{PARTITION}.o{self.offset}"
+            self.tightened, self.tightened_at = f"e1.p{PARTITION}.o{self.offset}", self.now
         rng = self.rng
         self.offset += 1
         step = rng.random()
@@ -176,7 +179,8 @@ class _Tale:
         if chance < 0.6 or not self.events or (self.careful and chance < 0.95):
             return self.now
         if chance < 0.75:
-            return rng.choice(self.events).recorded_at + rng.choice((-1, 0, 1))
+            near = rng.choice(self.events).recorded_at if rng.random() < 0.5 else self.tightened_at
+            return near + rng.choice((-1, 0, 0, 1))
         if chance < 0.85:
             return self.now - rng.choice((1, MINUTE_MS, HOUR_MS, DAY_MS, 10 * DAY_MS))
         if chance < 0.95:
@@ -370,6 +374,8 @@ def _verified(tale: _Tale) -> GuardianVerified:
 def _unlinked(tale: _Tale) -> GuardianUnlinked:
     actor = tale.some_guardian()
     by = actor if tale.rng.random() < 0.5 else CONTROLLER
+    if tale.rng.random() < 0.6:  # and linked again
+        tale.to_come = [_granted_by_guardian, _accepted_by_guardian, _verified, _linked]
     return GuardianUnlinked(**tale.envelope(by), guardian=actor.id, reason="r")
 
 

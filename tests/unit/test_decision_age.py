@@ -1,44 +1,16 @@
 """A subject's age at each edge: what a statement says, since when, known from where, and what it takes back."""
 
 from datetime import UTC, date, datetime
-from typing import Any
 
-import msgspec
 import pytest
-from unit.story import first_version
+from unit.rows import BORN, EIGHTEEN, FOURTEEN, policy, said, verified
 
 from consentry.decision.age import Age, Lowering, age_of, class_at, reaches
-from consentry.policy import Policy
 from consentry.state.row import AgeStatement, Circumstances, Guardianship
 from consentry.terms import AgeBand, AgeSource
 
 CHILD, MINOR, ADULT = AgeBand.CHILD, AgeBand.MINOR, AgeBand.ADULT
 DAY = 86_400_000
-BORN = date(2000, 5, 17)
-EIGHTEEN = int(datetime(2018, 5, 17, tzinfo=UTC).timestamp() * 1_000)
-FOURTEEN = int(datetime(2014, 5, 17, tzinfo=UTC).timestamp() * 1_000)
-
-
-def policy(unknown_age: AgeBand = ADULT) -> Policy:
-    lines = {"guardian_required_below": 18, "sensitive_below": 14, "time_zone": "UTC", "unknown_age": unknown_age}
-    return msgspec.structs.replace(first_version().revisions[0].policy, **lines)
-
-
-def said(
-    what: AgeBand | date, at: int, *, source: AgeSource = AgeSource.DECLARED, occurred: int | None = None, **more: Any
-) -> AgeStatement:
-    """Recorded at that moment, and at the place of the same number."""
-    band, born = (None, what.toordinal()) if isinstance(what, date) else (what, None)
-    given = {"event_id": b"a" * 16, "may_raise": True, "offset": at} | more
-    occurred_at = at if occurred is None else occurred
-    return AgeStatement(source=source, birth_date=born, band=band, occurred_at=occurred_at, recorded_at=at, **given)
-
-
-def verified(at: int) -> Guardianship:
-    return Guardianship(
-        guardian="account:mum", linked_at=at, verified_at=at, verified_offset=at, verified_id=b"v" * 16,
-        first_verified_at=at, first_verified_offset=at,
-    )  # fmt: skip
 
 
 def age(*statements: AgeStatement, guardian: int | None = None, unknown_age: AgeBand = ADULT) -> Age:

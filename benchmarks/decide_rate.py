@@ -43,7 +43,7 @@ def measure_decisions(subjects: int, say: Say) -> list[DecisionRate]:
         found.append(_rate_of(sort, subjects, POLICIES[1]))
     for sort, versions in ((MINOR, 1), (EXEMPT, 1), (REDUCED, 2)):
         say(f"decide: {sort.name}")
-        found.append(_rate_of(sort, max(PORTION // 10, subjects // 5), POLICIES[versions]))
+        found.append(_rate_of(sort, max(PORTION // 10, subjects // 20), POLICIES[versions]))
     say("decide: Cedar")
     found.append(_cedar_rate(max(1_000, subjects // 50)))
     return found

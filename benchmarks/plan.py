@@ -42,7 +42,7 @@ FULL = Plan(
     restored_rows=1_000_000,
     loops=5_000,
     decisions=1_000_000,
-    folds=60_000,
+    folds=30_000,
     limit_s=1_200,
 )
 QUICK = Plan(

@@ -213,12 +213,12 @@ def _purpose(name: str, field: Field, data: Mapping[str, Datum]) -> Purpose:
 
 
 def _basis(field: Field) -> Basis:
-    basis = field.term(Basis)
-    if basis is Basis.EXEMPTION:
+    name = field.text()
+    if name not in (Basis.NECESSITY, Basis.CONSENT):
         raise field.fault(
-            "an exemption is no basis of a purpose", "basis is necessity or consent; exemptions have a list"
+            f"{name[:40]!r} is no basis of a purpose", "one of necessity, consent; exemptions have a list"
         )
-    return basis
+    return Basis(name)
 
 
 def _form(record: Record) -> Form:

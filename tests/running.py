@@ -16,7 +16,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from consentry.codec import decode_row, decode_state_record, encode_event, encode_row
-from consentry.codec.rows import row_rank
+from consentry.codec.ranks import row_rank
 from consentry.events import (
     Actor,
     AnySubjectEvent,

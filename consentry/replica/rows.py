@@ -3,7 +3,7 @@
 import msgspec
 
 from consentry.codec import decode_row, decode_state_record
-from consentry.codec.rows import row_rank
+from consentry.codec.ranks import row_rank
 from consentry.errors import UndecodableRecord, UntrustedLog
 from consentry.replica.freshness import Heard
 from consentry.state.row import SubjectState, Watermark

@@ -17,6 +17,7 @@ from consentry.authzen import (
     Subject,
 )
 from consentry.decision import DatumResult, Duty, Request
+from consentry.policy import Policy
 from consentry.policy.wording import clauses_of
 from consentry.terms import Basis, Form, Reason, Status
 from streams.wording import REASON_WORDS, listed, prompt_words
@@ -49,6 +50,9 @@ DUTY_WORDS: dict[Duty, str] = {
     Duty.REAFFIRM: "Ask the person, who has come of age, to give the consent anew; until then it stands.",
 }
 QUOTED_CHARACTERS = 400
+HEADING_CHARACTERS = 100
+_TOWARDS = {"share": "with", "collect": "from"}
+"""how an operation regards a recipient, if not as who is sent something"""
 _HEADING = re.compile(r"(?P<number>\d{1,2}(?:\.\d{1,2})*)\.?\s+(?P<title>\S.*)")
 _LETTER = re.compile(r"\.[a-z]$")
 _MONTHS = (
@@ -76,6 +80,8 @@ class Background(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str = ""
     """the policy's wording, whole, of the version that answered"""
+    policy: Policy | None = None
+    """the same version's document, for what it lists"""
     events: tuple[Event, ...] = ()
     zone: tzinfo = UTC
     """in which times are told"""
@@ -100,6 +106,8 @@ def explanation(
     may = "may" if answer.decision else "may not"
     yield f"You {may} {_asked(question)}: {REASON_WORDS[found.reason]}."
     yield from _clause(found, background.text)
+    if background.policy is not None:
+        yield from _listed(question, found.reason, background.policy)
     if len(found.results) > 1:
         yield from map(_result, found.results)
     yield from _ground(found)
@@ -120,7 +128,7 @@ def _asked(question: EvaluationRequest) -> str:
     data = (context.data,) if isinstance(context.data, str) else context.data or ()
     parts = [f"{question.action.name} {listed(data)} of {question.subject.type}:{question.subject.id}"]
     if context.recipient is not None:
-        parts.append(f"to {context.recipient}")
+        parts.append(f"{_TOWARDS.get(question.action.name, 'to')} {context.recipient}")
     parts.append(f"for {question.resource.id}")
     if context.form not in (None, Form.IDENTIFIABLE):
         parts.append(f"in {context.form} form")
@@ -132,24 +140,43 @@ def _clause(found: AnswerContext, text: str) -> Iterator[str]:
     if not found.clause:
         yield f"No clause of {version} speaks of it, and what no clause allows is denied."
         return
-    heading = heading_of(found.clause, text)
-    under = f", under “{heading}”," if heading else ""
-    wording = _shortened(clauses_of(text).get(found.clause, "")) if text else ""
-    says = f"says: “{wording}”" if wording else "decides it."
-    yield f"Clause {found.clause} of {version}{under} {says}"
+    title = _title_of(found.clause, text)
+    wording = clauses_of(text).get(found.clause, "")
+    if wording == title:  # a clause that is its own heading
+        title = ""
+    under = f", under “{_shortened(title, HEADING_CHARACTERS)}”," if title else ""
+    said = wording.removeprefix(f"{title} ") if title else wording
+    yield f"Clause {found.clause} of {version}{under} {f'says: “{_shortened(said)}”' if said else 'decides it.'}"
+
+
+def _listed(question: EvaluationRequest, reason: Reason, policy: Policy) -> Iterator[str]:
+    """What the policy lists, where the question names something else."""
+    line, asked = policy.purposes.get(question.resource.id), question.context or CheckContext()
+    if reason is Reason.TRANSFER_MECHANISM_REQUIRED and asked.transfer_mechanism not in policy.transfer_mechanisms:
+        yield f"As transfer mechanism it lists {listed(policy.transfer_mechanisms, 'none')}."
+    elif line is None:
+        return
+    elif reason is Reason.RECIPIENT_NOT_COVERED and asked.recipient not in line.recipients:
+        yield f"As recipient it names {listed(line.recipients, 'nobody')} for this purpose."
+    elif reason is Reason.IDENTIFIABLE_FORM and line.form is not Form.IDENTIFIABLE:
+        yield f"It asks for the form {line.form} for this purpose, and for data joined with no identity."
 
 
 def heading_of(clause: str, text: str) -> str:
     """The title under which a clause stands in the policy's text; empty where the text shows none."""
+    return _shortened(_title_of(clause, text), HEADING_CHARACTERS)
+
+
+def _title_of(clause: str, text: str) -> str:
     titles: dict[str, str] = {}
     for line in text.splitlines():
         match = _HEADING.fullmatch(line.strip())
         if match is not None:
-            titles.setdefault(match["number"], match["title"])
+            titles.setdefault(match["number"], " ".join(match["title"].split()))
     number = _LETTER.sub("", clause)
     while number:
         if number in titles:
-            return _shortened(titles[number], 100)
+            return titles[number]
         number = number.rpartition(".")[0]
     return ""
 

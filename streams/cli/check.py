@@ -65,16 +65,7 @@ def check(
     Example:
       consentry check account:42 --operation collect --purpose delivery --data address --active --explain
     """
-    from consentry.authzen import (
-        EVALUATION_PATH,
-        Action,
-        CheckContext,
-        EvaluationAnswer,
-        EvaluationRequest,
-        Resource,
-        Subject,
-    )
-    from streams.cli.node import Node
+    from consentry.authzen import Action, CheckContext, EvaluationRequest, Resource, Subject
 
     request = EvaluationRequest(
         subject=Subject(*_parts_of(subject)),
@@ -93,11 +84,7 @@ def check(
             min_position=min_position,
         ),
     )
-    background: Background | None = None
-    with Node(settings) as node:
-        answer = node.post(EVALUATION_PATH, msgspec.json.encode(request), EvaluationAnswer)
-        if explain and not as_json:
-            background = _background(node, subject, answer)
+    answer, background = _ask(settings, request, with_background=explain and not as_json)
     if as_json:
         show_json(answer)
     else:
@@ -112,8 +99,22 @@ def _parts_of(subject: str) -> tuple[str, str]:
     return kind, name
 
 
+def _ask(
+    settings: Settings, request: "EvaluationRequest", *, with_background: bool
+) -> tuple["EvaluationAnswer", "Background | None"]:
+    from consentry.authzen import EVALUATION_PATH, EvaluationAnswer
+    from streams.cli.node import Node
+
+    with Node(settings) as node:
+        answer = node.post(EVALUATION_PATH, msgspec.json.encode(request), EvaluationAnswer)
+        if not with_background:
+            return answer, None
+        return answer, _background(node, f"{request.subject.type}:{request.subject.id}", answer)
+
+
 def _background(node: "Node", subject: str, answer: "EvaluationAnswer") -> "Background":
     """The clause's wording and the events that are the evidence; an answer stands without them too."""
+    from consentry.policy import parse_policy
     from streams.explaining import Background
     from streams.query.policies import PolicyRevision
     from streams.query.subjects import SubjectView
@@ -121,11 +122,13 @@ def _background(node: "Node", subject: str, answer: "EvaluationAnswer") -> "Back
     version = answer.context.policy_version or 1
     background = Background(zone=datetime.now().astimezone().tzinfo or UTC)
     try:
-        text = node.get(f"/v1/policies/{version}", PolicyRevision).text
-        background = msgspec.structs.replace(background, text=text)
+        revision = node.get(f"/v1/policies/{version}", PolicyRevision)
+        background = msgspec.structs.replace(background, text=revision.text)
         if answer.context.evidence:
             view = node.get(f"/v1/subjects/{quote(subject, safe='')}", SubjectView)
             background = msgspec.structs.replace(background, events=view.events)
+        if not answer.decision:
+            background = msgspec.structs.replace(background, policy=parse_policy(revision.document))
     except ConsentryError as fault:
         warn(f"what else is known could not be read: {fault.what}")
     return background

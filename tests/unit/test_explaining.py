@@ -18,7 +18,7 @@ from consentry.authzen import (
     Subject,
 )
 from consentry.decision import DatumResult, Duty, Prompt, Request
-from consentry.policy import ALLOWING
+from consentry.policy import ALLOWING, parse_policy
 from consentry.state.row import (
     Acceptance,
     Act,
@@ -47,7 +47,9 @@ from streams.wording import REASON_WORDS, all_of, moment
 
 AT = 1_790_000_000_000
 ID = "6f1f3c52-61d8-4a1c-a2c8-7a3d0a4f8e10"
-TEXT = (Path(__file__).parents[2] / "examples" / "policies" / "privacy-policy.txt").read_text(encoding="utf-8")
+POLICIES = Path(__file__).parents[2] / "examples" / "policies"
+TEXT = (POLICIES / "privacy-policy.txt").read_text(encoding="utf-8")
+DOCUMENT = (POLICIES / "reference-v1.yaml").read_text(encoding="utf-8")
 QUESTION = EvaluationRequest(
     subject=Subject("account", "42"),
     action=Action("share"),
@@ -98,7 +100,7 @@ def test_each_reason_makes_whole_sentences(reason: Reason) -> None:
     headline, *sentences = explanation(QUESTION, answer(reason))
     assert headline == f"{'ALLOW' if reason in ALLOWING else 'DENY'}  {reason}  clause 1.3.1.b"
     may = "may" if reason in ALLOWING else "may not"
-    asked = "share clicks and likes of account:42 to agency for ads in deidentified form"
+    asked = "share clicks and likes of account:42 with agency for ads in deidentified form"
     assert sentences[0] == f"You {may} {asked}: {REASON_WORDS[reason]}."
 
 
@@ -141,6 +143,16 @@ def test_the_clause_is_quoted_under_its_heading() -> None:
     assert "Clause P-4 of version 1 of the policy says: “Precise geo" in told(answer(clause="P-4"), text=TEXT)
 
 
+def test_a_heading_that_begins_the_wording_is_said_once() -> None:
+    text = told(answer(clause="6.2.1"), text=TEXT)
+    assert text.count("Processing of information for changing or withdrawing authorization") == 1
+    assert "authorization”, says: “When you withdraw" in text
+
+
+def test_a_clause_that_is_its_own_heading_is_said_once() -> None:
+    assert "Clause 1.2 of version 1 of the policy says: “Information Browsing”" in told(answer(clause="1.2"), text=TEXT)
+
+
 def test_a_clause_without_a_wording_is_named_all_the_same() -> None:
     assert "Clause 1.3.1.b of version 1 of the policy decides it." in told(answer())
     assert "No clause of the policy speaks of it" in told(answer(clause="", policy_version=None), text=TEXT)
@@ -170,6 +182,32 @@ def test_a_long_wording_is_cut_at_a_word() -> None:
     text = "1. Title\n\n" + "word " * 200
     assert told(answer(clause="1"), text=text).count("word") < 100
     assert "word …”" in told(answer(clause="1"), text=text)
+
+
+@pytest.mark.parametrize(
+    ("reason", "purpose", "asked", "says"),
+    [
+        (Reason.RECIPIENT_NOT_COVERED, "ads.delivery", {"recipient": "agency"}, "it names adnet and adx for this"),
+        (Reason.RECIPIENT_NOT_COVERED, "search.service", {"recipient": "agency"}, "it names nobody for this"),
+        (Reason.RECIPIENT_NOT_COVERED, "ads.delivery", {"recipient": "adx"}, ""),
+        (Reason.IDENTIFIABLE_FORM, "ads.delivery", {}, "It asks for the form deidentified for this"),
+        (Reason.IDENTIFIABLE_FORM, "search.service", {}, ""),
+        (Reason.TRANSFER_MECHANISM_REQUIRED, "export.overseas", {}, "it lists security_assessment"),
+        (Reason.TRANSFER_MECHANISM_REQUIRED, "export.overseas", {"transfer_mechanism": "security_assessment"}, ""),
+        (Reason.RECIPIENT_NOT_COVERED, "no.such", {}, ""),
+        (Reason.NO_CONSENT, "ads.delivery", {"recipient": "agency"}, ""),
+    ],
+)
+def test_what_the_policy_lists_is_named_where_the_question_names_something_else(
+    reason: Reason, purpose: str, asked: dict[str, str], says: str
+) -> None:
+    question = msgspec.structs.replace(
+        QUESTION, resource=Resource("purpose", purpose), context=CheckContext(data=("profile_tags",), **asked)
+    )
+    policy = parse_policy(DOCUMENT)
+    plain = list(explanation(question, answer(reason)))
+    more = [each for each in explanation(question, answer(reason), Background(policy=policy)) if each not in plain]
+    assert [says in each for each in more] == ([True] if says else [])
 
 
 # the evidence, and time

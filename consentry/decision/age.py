@@ -20,7 +20,7 @@ EVERYTHING = 2**63 - 1
 _RANK = {AgeBand.CHILD: 0, AgeBand.MINOR: 1, AgeBand.ADULT: 2}
 _BAND = (AgeBand.CHILD, AgeBand.MINOR, AgeBand.ADULT)
 _STRENGTH = {AgeSource.INFERRED: 1, AgeSource.DECLARED: 2, AgeSource.GUARDIAN: 3, AgeSource.VERIFIED: 4}
-_ADULT = _RANK[AgeBand.ADULT]
+_MINOR, _ADULT = _RANK[AgeBand.MINOR], _RANK[AgeBand.ADULT]
 
 
 class Lowering(msgspec.Struct, frozen=True, gc=False):
@@ -93,22 +93,22 @@ class Age:
         if guarded is not None and (guarded.first_verified_offset > known or guarded.first_verified_at > moment):
             guarded = None
         rank = self._unknown if guarded is None else min(self._unknown, _RANK[AgeBand.MINOR])
-        overridden_at, strongest = -1, 0
-        first = True
+        last_said, strongest = [-1, -1, -1], 0
         for statement in self._statements:
             if statement.offset > known or (statement.band is not None and statement.occurred_at > moment):
                 continue  # a band says nothing of the time before it
-            if first and guarded is not None and guarded.first_verified_offset < statement.offset:
-                # who has a verified guardian is known to be a minor as surely as by a guardian's word
-                overridden_at, strongest = guarded.first_verified_at, _STRENGTH[AgeSource.GUARDIAN]
-            first = False
+            if guarded is not None and guarded.first_verified_offset < statement.offset:
+                # a ward's own word does not undo what the guardian was verified for; the guardian's may
+                strongest = max(strongest, _STRENGTH[AgeSource.DECLARED])
+                last_said[_MINOR] = max(last_said[_MINOR], guarded.first_verified_at)
             said, strength = self._rank_of(statement, moment), _STRENGTH[statement.source]
             if said <= rank or (
                 statement.may_raise
                 and (statement.source is AgeSource.VERIFIED or strength > strongest)
-                and statement.occurred_at > overridden_at
+                and statement.occurred_at > max(last_said[:said])  # heeded or not: whatever said less was earlier
             ):
-                rank, overridden_at = said, statement.recorded_at
+                rank = said
+            last_said[said] = max(last_said[said], statement.recorded_at)
             strongest = max(strongest, strength)
         return rank
 

@@ -6,7 +6,7 @@ from consentry.decision.age import Age
 from consentry.decision.opt_outs import standing_opt_outs
 from consentry.decision.stops import counted_marks, granted_after, last_stop
 from consentry.policy import LEAVING, Exemption, Policy
-from consentry.state.row import Circumstances, Invocation, Scope, SubjectState
+from consentry.state.row import EVERY_CODE, Circumstances, Invocation, Scope, SubjectState
 from consentry.terms import ActorRole, Cell, Operation
 
 _BY_PERSON = (ActorRole.SUBJECT, ActorRole.GUARDIAN)
@@ -66,7 +66,7 @@ def _names_recipient(recipients: tuple[str, ...], cell: Cell) -> bool:
 
 def _ended(facts: Circumstances, invocation: Invocation, cell: Cell) -> bool:
     return any(
-        ending.code == invocation.code
+        ending.code in (invocation.code, EVERY_CODE)
         and _ends(ending.scope, cell)
         and (ending.offset > invocation.offset or invocation.occurred_at <= ending.recorded_at)
         for ending in facts.endings

@@ -60,7 +60,7 @@ def _of_minor(
     if band is AgeBand.CHILD:
         alone = [grant for grant in by_guardians if age.childs_act(grant.occurred_at, grant.recorded_at, grant.offset)]
         if alone:
-            refusal = own_stop(row, terms.cell)
+            refusal = own_stop(row, terms.cell, age)
             standing = strongest(alone, terms, now)
             if refusal is not None:
                 return Standing(REASON_OF_STOP[refusal.status], refusal.status, (refusal.event_id,))

@@ -215,10 +215,15 @@ def _steps_9_to_11(case: Case, datum: str, vetoed: Finding | None) -> Finding:
 
 
 def needs_no_consent(line: Purpose, request: Request, datum: str) -> bool:
-    """Step 9: necessity is enough; with a recipient, where processing remains the controller's own (3.1.1.a)."""
-    return datum in line.without_consent and (
-        request.recipient is None or line.role_of.get(request.recipient) is RecipientRole.ENTRUSTED
-    )
+    """Step 9: necessity is enough where processing remains the controller's own (3.1.1.a, 3.3.a).
+
+    What leaves does so only with an entrusted recipient: to nobody named is to anybody.
+    """
+    if datum not in line.without_consent:
+        return False
+    if request.recipient is None:
+        return request.operation not in LEAVING
+    return line.role_of.get(request.recipient) is RecipientRole.ENTRUSTED
 
 
 def cell_standing(case: Case, datum: str) -> Standing:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from consentry.decision.age import Age
-from consentry.state.row import Mark, SubjectState
+from consentry.state.row import COUNTS_ALWAYS, Mark, SubjectState
 from consentry.terms import ActorRole, Cell, Expression, Reason, Status
 
 _SUBJECT, _GUARDIAN = ActorRole.SUBJECT, ActorRole.GUARDIAN
@@ -35,7 +35,9 @@ def counted_marks(marks: tuple[Mark, ...], age: Age) -> tuple[Mark, ...]:
         [
             mark
             for mark in marks
-            if mark.actor_role is not _GUARDIAN or not was_of_age(age, mark.occurred_at, mark.offset)
+            if mark.actor_role is not _GUARDIAN
+            or mark.occurred_at == COUNTS_ALWAYS
+            or not was_of_age(age, mark.occurred_at, mark.offset)
         ]
     )
 
@@ -51,13 +53,13 @@ def guardians_mark(row: SubjectState, cell: Cell, age: Age) -> Mark | None:
     return last
 
 
-def own_stop(row: SubjectState, cell: Cell) -> Mark | None:
+def own_stop(row: SubjectState, cell: Cell, age: Age) -> Mark | None:
     """A child's own refusal or withdrawal that no later grant of the child's ended."""
     own = [mark for mark in row.marks if mark.actor_role is _SUBJECT]
     stop = last_stop(own, cell, guardians=False)
     if stop is None:
         return None
-    return None if granted_after(row, cell, _SUBJECT, stop.offset, None) else stop
+    return None if granted_after(row, cell, _SUBJECT, stop.offset, age) else stop
 
 
 def granted_after(row: SubjectState, cell: Cell, role: ActorRole, offset: int, age: Age | None) -> bool:

@@ -59,7 +59,7 @@ def _found(former: Policy, policy: Policy) -> Iterator[Found]:
     for name, line in policy.purposes.items():
         old = former.purposes.get(name)
         if old is None:
-            yield line_new(line)
+            yield line_new(line, policy.data)
         else:
             yield from line_changes(old, line, former.data, policy.data)
         # Both clauses: a line is not taken out of a clause by the revision that rewrites it.

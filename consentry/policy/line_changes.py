@@ -18,7 +18,7 @@ from consentry.policy.change import (
     Reduces,
     Weight,
 )
-from consentry.policy.document import ClauseChange, Datum, Purpose, RecipientRole
+from consentry.policy.document import LEAVING, ClauseChange, Datum, Purpose, RecipientRole
 from consentry.terms import Basis, Cell, Form, Operation
 
 _FLAGS = (
@@ -65,8 +65,9 @@ def cells_of(line: Purpose) -> frozenset[Cell]:
     return frozenset(Cell(line.name, *part) for part in parts)
 
 
-def line_new(line: Purpose) -> Found:
-    return _new(line, _Part(line.operations, line.data, line.recipients), cells_of(line), "", "the purpose is new")
+def line_new(line: Purpose, data: Mapping[str, Datum]) -> Found:
+    whole = _Part(line.operations, line.data, line.recipients)
+    return _new(line, whole, cells_of(line), data, "", "the purpose is new")
 
 
 def line_gone(line: Purpose) -> Found:
@@ -82,7 +83,7 @@ def line_changes(
     for field, what, part in _only_in(old, new):
         yield _gone(old, part, field, f"{what} is gone")
     for field, what, part in _only_in(new, old):
-        yield _new(new, part, after - before, field, f"{what} is new")
+        yield _new(new, part, after - before, new_data, field, f"{what} is new")
     for difference in _demands(old, new):
         yield _found(new, shared, difference)
     for recipient in new.recipients:
@@ -173,10 +174,16 @@ def _only_in(line: Purpose, other: Purpose) -> Iterator[tuple[str, str, _Part]]:
         yield "recipients", "processing without a recipient", _Part(line.operations, line.data, ())
 
 
-def _new(line: Purpose, part: _Part, fresh: frozenset[Cell], field: str, what: str) -> Found:
-    """Cells that were not there: nobody agreed to them under the former version."""
+def _new(
+    line: Purpose, part: _Part, fresh: frozenset[Cell], data: Mapping[str, Datum], field: str, what: str
+) -> Found:
+    """Cells that were not there: nobody agreed to them under the former version.
+
+    Made anonymous, data are allowed without any act of the person, and so are cells that come with them.
+    """
     cells = frozenset(cell for cell in fresh if part.holds(cell))
-    return Found(_change(line, part, FREES, cells, _path(line, field), what), cells)
+    anonymous = any(data[cell.data].anonymisable and cell.operation is not Operation.COLLECT for cell in cells)
+    return Found(_change(line, part, REDUCES if anonymous else FREES, cells, _path(line, field), what), cells)
 
 
 def _gone(line: Purpose, part: _Part, field: str, what: str) -> Found:
@@ -209,7 +216,9 @@ def _change(line: Purpose, part: _Part, weight: Weight, cells: frozenset[Cell], 
 def _allowed_by_necessity(line: Purpose, cell: Cell) -> bool:
     if cell.data not in line.without_consent:
         return False
-    return not cell.recipient or line.role_of[cell.recipient] is RecipientRole.ENTRUSTED
+    if not cell.recipient:
+        return cell.operation not in LEAVING
+    return line.role_of[cell.recipient] is RecipientRole.ENTRUSTED
 
 
 def _where(cells: frozenset[Cell], *, datum: str | None = None, recipient: str | None = None) -> frozenset[Cell]:

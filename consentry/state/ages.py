@@ -2,19 +2,28 @@
 
 from datetime import date
 
+import msgspec
+
 from consentry.errors import ConsentryError
 from consentry.events import AgeAsserted
+from consentry.state.circumstances import circumstances_of, with_circumstances
 from consentry.state.knowledge import is_ahead
-from consentry.state.row import MAX_AGE_STATEMENTS, AgeStatement
+from consentry.state.marks import counting_always
+from consentry.state.row import MAX_AGE_STATEMENTS, AgeStatement, SubjectState
+from consentry.terms import ActorRole, AgeBand, AgeSource
 
-Ages = tuple[AgeStatement, ...]
+_replace = msgspec.structs.replace
 
 
-def with_age(ages: Ages, event: AgeAsserted, recorded_at: int, offset: int, *, may_raise: bool) -> Ages:
-    """The statements with one more. With `may_raise` false it can only lower the age.
+def with_age(
+    state: SubjectState, event: AgeAsserted, recorded_at: int, offset: int, *, may_raise: bool
+) -> SubjectState:
+    """The row with one statement more. With `may_raise` false it can only lower the age.
 
-    Raises ConsentryError where it says no age, or where the row has no room for it.
+    Beyond 32 one that can only raise it, or says again what the last one said, has no effect. Raises ConsentryError
+    where it says no age.
     """
+    facts = circumstances_of(state)
     statement = AgeStatement(
         event_id=event.event_id.bytes,
         source=event.source,
@@ -25,13 +34,33 @@ def with_age(ages: Ages, event: AgeAsserted, recorded_at: int, offset: int, *, m
         recorded_at=recorded_at,
         offset=offset,
     )
-    ages = (*ages, statement)
-    if len(ages) <= MAX_AGE_STATEMENTS:
-        return ages
-    spare = _to_spare(ages)
-    if spare is None:
-        raise ConsentryError("the row has no room for one more statement of age", where="ages")
-    return (*ages[:spare], *ages[spare + 1 :])
+    if len(facts.ages) < MAX_AGE_STATEMENTS:
+        return with_circumstances(state, _replace(facts, ages=(*facts.ages, statement)))
+    if statement.band is AgeBand.ADULT or _says(statement) == _says(facts.ages[-1]):
+        return state
+    return _a_child_from_now_on(state, statement)
+
+
+def _a_child_from_now_on(state: SubjectState, statement: AgeStatement) -> SubjectState:
+    """What may lower the age is never lost: with no room to keep what it changes, it changes everything.
+
+    The subject is a child until a verified age says otherwise. What was granted, accepted and lifted is gone; what a
+    guardian stopped counts, whatever the ages were.
+    """
+    child = _replace(statement, source=AgeSource.VERIFIED, birth_date=None, band=AgeBand.CHILD, may_raise=False)
+    facts = _replace(circumstances_of(state), ages=(child,), acceptances=(), lifts=())
+    return _replace(
+        state,
+        acts=(),
+        marks=tuple([counting_always(mark) for mark in state.marks]),
+        opt_outs=tuple(
+            [
+                _replace(each, actor_role=ActorRole.SYSTEM) if each.actor_role is ActorRole.GUARDIAN else each
+                for each in state.opt_outs
+            ]
+        ),
+        circumstances=facts,
+    )
 
 
 def _birth_date_of(event: AgeAsserted) -> int | None:
@@ -48,19 +77,6 @@ def _birth_date_of(event: AgeAsserted) -> int | None:
     if born is None or born.isoformat() != text:
         raise ConsentryError(f"{text[:20]!r} is no date", where="birth_date", remedy="YYYY-MM-DD")
     return born.toordinal()
-
-
-def _to_spare(ages: Ages) -> int | None:
-    """The first statement that its neighbours repeat: the later one is as good for raising the age as it was."""
-    for place in range(1, len(ages) - 1):
-        former, middle, later = ages[place - 1 : place + 2]
-        if (
-            _says(former) == _says(middle) == _says(later)
-            and later.occurred_at >= middle.occurred_at
-            and later.may_raise >= middle.may_raise
-        ):
-            return place
-    return None
 
 
 def _says(statement: AgeStatement) -> tuple[str, int | None, str | None]:

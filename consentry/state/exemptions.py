@@ -8,7 +8,7 @@ from consentry.errors import ConsentryError
 from consentry.events import ExemptionEnded, ExemptionInvoked
 from consentry.state.blocks import bounded, join, scope_of_exemption, text_of, within
 from consentry.state.knowledge import is_ahead
-from consentry.state.row import MAX_ENDINGS, MAX_INVOCATIONS, Circumstances, Ending, Invocation
+from consentry.state.row import EVERY_CODE, MAX_ENDINGS, MAX_INVOCATIONS, Circumstances, Ending, Invocation
 from consentry.terms import Operation
 
 MAX_INVOCATION_TEXT = 16_384
@@ -44,7 +44,7 @@ def with_ending(facts: Circumstances, event: ExemptionEnded, recorded_at: int, o
     """The circumstances without what the event ends whole. What it ends in part stays beside it, cell by cell.
 
     The ending stays too: an exemption invoked before it, and late, is found to be over. Beyond 64 two of one
-    code become one that covers both. Raises ConsentryError where there are no two.
+    code become one that covers both; where there are no two, the two oldest become one of every code.
     """
     scope = scope_of_exemption(event)
     if not scope.operations or not scope.data:
@@ -63,10 +63,9 @@ def _with_ending(endings: Endings, ending: Ending) -> Endings:
     endings = (*_not_covered_by(endings, ending), ending)
     while len(endings) > MAX_ENDINGS:
         pairs = list(_neighbours(endings))
-        if not pairs:
-            raise ConsentryError("the row has no room for one more ended exemption", where="endings")
-        earlier, later = min(pairs, key=_breadth)
-        joined = _replace(later, scope=bounded(join(earlier.scope, later.scope)))
+        earlier, later = min(pairs, key=_breadth) if pairs else (endings[0], endings[1])
+        code = later.code if earlier.code == later.code else EVERY_CODE
+        joined = _replace(later, code=code, scope=bounded(join(earlier.scope, later.scope)))
         place = endings.index(later)
         endings = (*_not_covered_by(endings[:place], joined), joined, *endings[place + 1 :])
     return endings
@@ -82,7 +81,9 @@ def _neighbours(endings: Endings) -> Iterator[tuple[Ending, Ending]]:
 
 
 def _not_covered_by(endings: Endings, later: Ending) -> list[Ending]:
-    return [each for each in endings if each.code != later.code or not within(each.scope, later.scope)]
+    return [
+        each for each in endings if later.code not in (each.code, EVERY_CODE) or not within(each.scope, later.scope)
+    ]
 
 
 def _breadth(pair: tuple[Ending, Ending]) -> tuple[int, int, int, int]:
@@ -97,7 +98,7 @@ def _breadth(pair: tuple[Ending, Ending]) -> tuple[int, int, int, int]:
 def _is_ended(invocation: Invocation, endings: Endings) -> bool:
     """Whether one ending covers all of it, and came after it in the log or by its clock."""
     return any(
-        ending.code == invocation.code
+        ending.code in (invocation.code, EVERY_CODE)
         and (ending.offset > invocation.offset or invocation.occurred_at <= ending.recorded_at)
         and within(invocation.scope, ending.scope)
         for ending in endings

@@ -253,13 +253,11 @@ def _accepted(state: SubjectState, event: PolicyAccepted, recorded_at: int) -> S
 
 def _of_age(state: SubjectState, event: AgeAsserted, recorded_at: int) -> SubjectState:
     """A statement of age. On a guardian's word it can raise the age only if that guardian is verified."""
-    facts = circumstances_of(state)
     may_raise = state.closed_at is None and (
         event.source is not AgeSource.GUARDIAN
         or (event.actor.role is ActorRole.GUARDIAN and is_verified(state, event.actor.id))
     )
-    ages = with_age(facts.ages, event, recorded_at, state.position.offset, may_raise=may_raise)
-    return with_circumstances(state, _replace(facts, ages=ages))
+    return with_age(state, event, recorded_at, state.position.offset, may_raise=may_raise)
 
 
 def _objected(state: SubjectState, event: RightsRequested | RightsResolved, recorded_at: int) -> SubjectState:

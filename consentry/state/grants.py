@@ -8,8 +8,8 @@ from consentry.errors import ConsentryError
 from consentry.events import Actor, Cells, ConsentDeferred, ConsentGiven, ConsentReaffirmed, ConsentRequested
 from consentry.state.blocks import block_of, meet, without_block, without_scope
 from consentry.state.knowledge import is_ahead, is_informed
-from consentry.state.row import MAX_CELLS, Act, CellBlock, Mark, Scope, SubjectState
-from consentry.terms import Cell, Expression, Status
+from consentry.state.row import MAX_CELLS, Act, AgeStatement, CellBlock, Mark, Scope, SubjectState
+from consentry.terms import AgeBand, Cell, Expression, Status
 
 _MAX_POLICY_VERSION = 2**31 - 1
 MAX_ACTS = 2_048
@@ -129,14 +129,32 @@ def _own_grants(acts: Acts, actor: Actor, purpose: str, expression: Expression |
 
 
 def _standing(state: SubjectState, event: ConsentReaffirmed, expression: Expression, blocks: Blocks) -> Blocks:
-    """The part of `blocks` that the actor granted in this expression, and that nothing has stopped since."""
+    """The part of `blocks` that the actor granted in this expression, and that nothing has stopped since.
+
+    What was granted before a statement of age counts for nothing if that lowered the age: only policies tell, so it
+    is not there to renew.
+    """
+    lowered = _last_statement(state)
     return tuple(
         common
         for place in _own_grants(state.acts, event.actor, event.purpose, expression)
+        if not _may_be_voided(state.acts[place], lowered)
         for standing in _unstopped(state.acts[place], state.marks)
         for block in blocks
         if (common := meet(block, standing)) is not None
     )
+
+
+def _last_statement(state: SubjectState) -> AgeStatement | None:
+    """The last statement that may have lowered the age."""
+    ages = () if state.circumstances is None else state.circumstances.ages
+    return next((each for each in reversed(ages) if each.band is not AgeBand.ADULT), None)
+
+
+def _may_be_voided(act: Act, lowered: AgeStatement | None) -> bool:
+    if lowered is None:
+        return False
+    return act.offset < lowered.offset or (act.occurred_at <= lowered.recorded_at and not act.informed)
 
 
 def _unstopped(act: Act, marks: tuple[Mark, ...]) -> Blocks:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+import msgspec
+
 from consentry.events import Scoped
 from consentry.state.blocks import bounded, join, scope_of, within
-from consentry.state.row import MAX_MARKS, Mark
+from consentry.state.row import COUNTS_ALWAYS, MAX_MARKS, Mark
 from consentry.terms import ActorRole, Status
 
 Marks = tuple[Mark, ...]
@@ -37,6 +39,11 @@ def with_mark(marks: Marks, mark: Mark) -> Marks | None:
             return None
         marks = widened
     return marks
+
+
+def counting_always(mark: Mark) -> Mark:
+    """A guardian's mark that no age of the ward voids; anybody else's as it is."""
+    return msgspec.structs.replace(mark, occurred_at=COUNTS_ALWAYS) if mark.actor_role is ActorRole.GUARDIAN else mark
 
 
 def _not_covered_by(marks: Marks, later: Mark) -> list[Mark]:
@@ -81,15 +88,15 @@ def _neighbours(marks: Marks) -> Iterator[tuple[Mark, Mark]]:
 def _joined(earlier: Mark, later: Mark) -> Mark:
     """One mark for two: it covers both, and stands where the later one stood.
 
-    A guardian's keeps the earlier clock: the further back, the less likely the ward was of age.
+    Two of a guardian count whatever the ages say: one of them may have counted, and must not be lost to the other.
     """
-    clocks = (earlier.occurred_at, later.occurred_at)
+    by_guardian = later.actor_role is ActorRole.GUARDIAN
     return Mark(
         event_id=later.event_id,
         status=later.status,
         actor_role=later.actor_role,
         actor_id=later.actor_id,
-        occurred_at=min(clocks) if later.actor_role is ActorRole.GUARDIAN else max(clocks),
+        occurred_at=COUNTS_ALWAYS if by_guardian else max(earlier.occurred_at, later.occurred_at),
         recorded_at=max(earlier.recorded_at, later.recorded_at),
         offset=later.offset,
         # a refusal without a scene counts for every scene

@@ -30,6 +30,8 @@ def with_objection(former: Objections, event: RightsRequested, recorded_at: int,
 
 def without_objection(former: Objections, request: UUID) -> Objections:
     """The objections without the one that was rejected: the same object where it is not among them."""
+    if request.bytes == NO_EVENT:
+        return former
     after = tuple([objection for objection in former if objection.event_id != request.bytes])
     return former if len(after) == len(former) else after
 

@@ -14,7 +14,7 @@ from consentry.state.row import MAX_OPT_OUTS, Lift, OptOut, SubjectState
 from consentry.terms import ActorRole
 
 MAX_OF_ONE_GUARDIAN = 4
-"""opt-outs of one purpose: the first, and the last three"""
+"""opt-outs of one purpose; beyond them two are drawn together"""
 MAX_LIFTS = 64
 """one beyond them has no effect"""
 _MAX_LIFTS_OF_ONE = 4
@@ -121,14 +121,22 @@ def _without_idle_lifts(state: SubjectState) -> SubjectState:
 
 
 def _without_one_too_many(opt_outs: OptOuts, event: PreferenceSet) -> OptOuts:
+    """Two of them become the controller's own, which no age voids: one of them may count, and must not be lost."""
     own = [opt_out for opt_out in opt_outs if _is_own(opt_out, event)]
     if len(own) < MAX_OF_ONE_GUARDIAN:
         return opt_outs
-    return tuple([opt_out for opt_out in opt_outs if opt_out is not own[1]])
+    joined = _replace(own[1], actor_role=ActorRole.SYSTEM)
+    former = [each for each in opt_outs if each.actor_role is ActorRole.SYSTEM and _is_alike(each, joined)]
+    kept = [each for each in opt_outs if each is not own[0] and each not in former]
+    return tuple([joined if each is own[1] else each for each in kept])
 
 
 def _is_own(entry: OptOut | Lift, event: PreferenceSet) -> bool:
     return entry.purpose == event.purpose and entry.actor_id == event.actor.id and entry.actor_role is event.actor.role
+
+
+def _is_alike(entry: OptOut, other: OptOut) -> bool:
+    return entry.purpose == other.purpose and entry.actor_id == other.actor_id
 
 
 def _of_others(opt_outs: OptOuts, event: PreferenceSet) -> OptOuts:

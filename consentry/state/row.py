@@ -28,7 +28,7 @@ MAX_OPT_OUTS = 512
 MAX_PERMISSIONS = 512
 """permissions x devices; one beyond them quarantines the subject"""
 MAX_AGE_STATEMENTS = 32
-"""beyond them runs that say the same are drawn together; where none does, the subject is quarantined"""
+"""beyond them what may lower the age makes the subject a child until a verified age says otherwise"""
 MAX_GUARDIANSHIPS = 16
 """linked now or before; a link beyond them has no effect"""
 MAX_ACCEPTANCES = 64
@@ -38,7 +38,7 @@ MAX_OBJECTIONS = 32
 MAX_INVOCATIONS = 64
 """an exemption invoked beyond them has no effect"""
 MAX_ENDINGS = 64
-"""beyond them two of one code are widened into one; where there are none, the subject is quarantined"""
+"""beyond them two of one code are widened into one, or else the two oldest into one of every code"""
 MAX_QUARANTINED = 256
 """positions listed; what is beyond them is one more entry, MORE_QUARANTINED"""
 MORE_QUARANTINED = "more"
@@ -104,6 +104,10 @@ class Act(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     block: CellBlock
     informed: bool = False
     """its `expected_position` was that of the row's last tightening: it has seen whatever tightened before it"""
+
+
+COUNTS_ALWAYS = -1
+"""the clock of a guardian's mark that stands for several: no age of the ward voids it"""
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -233,8 +237,11 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     scope: Scope
 
 
+EVERY_CODE = ""
+
+
 class Ending(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What ended exemptions of a code within a scope."""
+    """What ended exemptions of a code, or of EVERY_CODE, within a scope."""
 
     event_id: bytes
     code: str

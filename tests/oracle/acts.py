@@ -9,6 +9,7 @@ from oracle.record import GRANT, STOP, Entry, Log, covers, names
 from oracle.verdict import Case
 
 from consentry.events import (
+    AgeAsserted,
     ConsentGiven,
     ConsentInvalidated,
     ConsentReaffirmed,
@@ -18,7 +19,7 @@ from consentry.events import (
     PolicyAccepted,
     PreferenceSet,
 )
-from consentry.terms import Cell, Expression, Reason
+from consentry.terms import AgeBand, Cell, Expression, Reason
 
 REASON: dict[type, Reason] = {
     ConsentRefused: Reason.REFUSED,
@@ -73,7 +74,7 @@ def grants(log: Log, cell: Cell) -> tuple[Grant, ...]:
         if not loosening_is_kept(log, entry, log.end) or not could_know(log, entry, cell):
             continue
         mine = [g for g in stands if g.entry.actor == entry.actor and not _stopped_before(log, cell, g, entry)]
-        grant = _grant(entry, mine)
+        grant = _grant(entry, [g for g in mine if not _may_be_voided(log, g, entry)])
         if grant is None:
             continue
         same = [g for g in mine if g.expression is grant.expression]
@@ -93,6 +94,21 @@ def _grant(entry: Entry, mine: list[Grant]) -> Grant | None:
         return None  # there is nothing to renew
     renewed = max(mine, key=lambda grant: WEIGHT[grant.expression])
     return Grant(entry, renewed.expression, event.policy_version, event.valid_until)
+
+
+def _may_be_voided(log: Log, grant: Grant, entry: Entry) -> bool:
+    """Granted before a statement of age, other than adult, that stands before the renewal: it is not renewed."""
+    said = [
+        other
+        for other in log
+        if isinstance(other.event, AgeAsserted)
+        and other.event.age_band is not AgeBand.ADULT
+        and other.place < entry.place
+    ]
+    if not said:
+        return False
+    last = said[-1]
+    return grant.entry.place < last.place or (grant.entry.clock <= last.at and not grant.entry.informed)
 
 
 def _stopped_before(log: Log, cell: Cell, grant: Grant, entry: Entry) -> bool:

@@ -35,22 +35,24 @@ def _class_at(case: Case, known: int, moment: int) -> int:
     current = CLASS[lines.unknown_age]
     if verified:
         current = min(current, MINOR)
-    since = LONG_AGO
+    earlier: list[tuple[int, int]] = []
+    """what was said so far, and when it was recorded; a guardian's first verification says minor"""
     strongest = 0
-    first = True
     for entry in case.log:
         if entry.place > known:
             break
-        if first and entry.place in verified:
-            # A guardian verified before any age was asserted speaks for a minor.
-            first = False
-            since, strongest = entry.at, STRENGTH[AgeSource.GUARDIAN]
+        if verified and entry.place == min(verified):
+            strongest = max(strongest, STRENGTH[AgeSource.DECLARED])
+            earlier.append((MINOR, entry.at))
         if not isinstance(entry.event, AgeAsserted):
             continue
-        first = False
         said = _said(entry, lines, moment)
-        if said is not None and (said <= current or _may_raise(case, entry, strongest, since)):
-            current, since = said, entry.at
+        if said is None:
+            continue
+        since = max([at for former, at in earlier if former < said], default=LONG_AGO)
+        if said <= current or _may_raise(case, entry, strongest, since):
+            current = said
+        earlier.append((said, entry.at))
         strongest = max(strongest, STRENGTH[entry.event.source])
     return current
 

@@ -122,7 +122,9 @@ def _own_stop(case: Case, cell: Cell) -> Entry | None:
         for mark in counted_marks(case, cell)
         if mark.own and isinstance(mark.event, ConsentRefused | ConsentWithdrawn)
     ]
-    if not stops or any(grant.entry.place > stops[-1].place for grant in own_grants(case, cell)):
+    if not stops or any(
+        grant.entry.place > stops[-1].place and not voided_by_age(case, grant.entry) for grant in own_grants(case, cell)
+    ):
         return None
     return stops[-1]
 

@@ -202,7 +202,7 @@ def _takes_effect(on: Entry, offs: list[Entry]) -> bool:
 
 def necessary(case: Case, cell: Cell) -> Found | None:
     line = case.lines.purposes[cell.purpose]
-    if by_necessity(case.lines, line, cell.data, cell.recipient):
+    if by_necessity(case.lines, line, cell.operation, cell.data, cell.recipient):
         return Found(9, allow=True, reason=Reason.NECESSARY)
     return None
 

@@ -6,8 +6,8 @@ from functools import lru_cache
 from itertools import product
 
 from consentry.events import ControllerChanged, PolicyRevised, RecordedPolicyEvent, ServiceDiscontinued
-from consentry.policy import ClauseChange, Exemption, Policy, Purpose, RecipientRole, parse_policy
-from consentry.terms import AgeBand, Basis, Cell, Form
+from consentry.policy import LEAVING, ClauseChange, Exemption, Policy, Purpose, RecipientRole, parse_policy
+from consentry.terms import AgeBand, Basis, Cell, Form, Operation
 
 PROTECTION = {Form.IDENTIFIABLE: 0, Form.DEIDENTIFIED: 1, Form.ANONYMISED: 2}
 BAND = {AgeBand.CHILD: 0, AgeBand.MINOR: 1, AgeBand.ADULT: 2}
@@ -103,12 +103,13 @@ def cells_of(policy: Policy) -> set[Cell]:
     }
 
 
-def by_necessity(policy: Policy, line: Purpose, datum: str, recipient: str) -> bool:
+def by_necessity(policy: Policy, line: Purpose, operation: Operation, datum: str, recipient: str) -> bool:
     """Is it allowed without any consent?"""
     return (
         line.basis is Basis.NECESSITY
         and datum in line.necessary
         and not policy.data[datum].sensitive
+        and (recipient or operation not in LEAVING)
         and (not recipient or line.role_of.get(recipient) is RecipientRole.ENTRUSTED)
     )
 
@@ -116,9 +117,10 @@ def by_necessity(policy: Policy, line: Purpose, datum: str, recipient: str) -> b
 def _cell_changes(old: Policy, new: Policy, cell: Cell, *, is_new: bool) -> tuple[bool, bool]:
     """Is the change of this cell material, and does it reduce a right?"""
     line = new.purposes[cell.purpose]
-    necessary_now = by_necessity(new, line, cell.data, cell.recipient)
+    necessary_now = by_necessity(new, line, cell.operation, cell.data, cell.recipient)
     if is_new:
-        return True, necessary_now
+        anonymous = new.data[cell.data].anonymisable and cell.operation is not Operation.COLLECT
+        return True, necessary_now or anonymous
     was = old.purposes[cell.purpose]
     found = [
         *_line_changes(was, line, necessary_now=necessary_now),

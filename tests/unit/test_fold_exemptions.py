@@ -3,23 +3,28 @@
 from uuid import UUID
 
 import pytest
-from unit.folding import COLLECT, GPS, MOTHER, OPERATOR, STORE, SUBJECT, USE, Log
+from unit.folding import COLLECT, GPS, MOTHER, OPERATOR, SEPARATELY, STORE, SUBJECT, USE, Log
 from unit.reading import exemptions_in
 
 from consentry.errors import ConsentryError
 from consentry.events import (
     Actor,
     AgeAsserted,
+    ConsentGiven,
+    ConsentWithdrawn,
     ExemptionEnded,
     ExemptionInvoked,
     GuardianLinked,
     GuardianVerified,
+    PolicyAccepted,
+    PreferenceSet,
     RightsRequested,
     RightsResolved,
 )
 from consentry.state.exemptions import MAX_INVOCATION_TEXT
 from consentry.state.fold import effect_of, fold_or_quarantine
 from consentry.state.row import (
+    COUNTS_ALWAYS,
     MAX_AGE_STATEMENTS,
     MAX_ENDINGS,
     MAX_INVOCATIONS,
@@ -100,28 +105,34 @@ def test_every_age_tightens_by_its_type_but_the_band_of_an_adult(fields: dict[st
     assert (Log().append(AgeAsserted, source=AgeSource.VERIFIED, **fields).tightened_position is not None) is tightens
 
 
-def test_beyond_32_a_statement_goes_that_its_neighbours_repeat() -> None:
-    log = Log()
-    say(log, AgeBand.CHILD)
-    for _ in range(MAX_AGE_STATEMENTS):
-        say(log, AgeBand.MINOR)
-    assert [statement.offset for statement in facts(log).ages] == [1, 2, *range(4, MAX_AGE_STATEMENTS + 2)]
-
-
-@pytest.mark.parametrize(("fields", "gone"), [({}, 2), ({"occurred_at": 0}, 3), ({"occurred_at": 10**9}, 3)])
-def test_a_statement_stays_if_the_next_one_is_less_good_for_raising(fields: dict[str, object], gone: int) -> None:
-    log = Log()
-    for number in range(1, MAX_AGE_STATEMENTS + 2):
-        say(log, AgeBand.ADULT, **(fields if number == 3 else {}))
-    assert gone not in {statement.offset for statement in facts(log).ages}
-
-
-def test_with_no_statement_to_spare_the_subject_is_quarantined() -> None:
+@pytest.mark.parametrize("band", [AgeBand.ADULT, AgeBand.MINOR])
+def test_beyond_32_what_only_raises_and_what_repeats_the_last_statement_has_no_effect(band: AgeBand) -> None:
     log = Log()
     for number in range(MAX_AGE_STATEMENTS):
-        say(log, AgeBand.CHILD if number % 2 else AgeBand.ADULT)
-    with pytest.raises(ConsentryError, match="no room"):
-        say(log, AgeBand.ADULT)
+        say(log, AgeBand.MINOR if number % 2 else AgeBand.CHILD)
+    before = facts(log).ages
+    say(log, band, source=AgeSource.DECLARED)
+    assert facts(log).ages == before
+
+
+def test_beyond_32_what_may_lower_the_age_makes_a_child_of_whom_nothing_loosened_is_left() -> None:
+    log = Log()
+    log.append(GuardianLinked, guardian=MOTHER.id, relation="mother", actor=MOTHER)
+    log.append(GuardianVerified, guardian=MOTHER.id, method="id", actor=OPERATOR)
+    log.append(PolicyAccepted, policy_version=1, actor=MOTHER)
+    log.append(ConsentGiven, purpose="feed.nearby", operations=(USE,), data=("gps",), **SEPARATELY)
+    log.append(ConsentWithdrawn, purpose="feed.city", actor=MOTHER)
+    log.append(PreferenceSet, purpose="feed.city", opted_out=True, actor=MOTHER)
+    for number in range(MAX_AGE_STATEMENTS):
+        say(log, AgeBand.MINOR if number % 2 else AgeBand.ADULT)
+    child = say(log, birth_date="2001-01-01", source=AgeSource.INFERRED)
+    assert facts(log).ages == (child,)
+    assert (child.band, child.source, child.may_raise) == (AgeBand.CHILD, AgeSource.VERIFIED, False)
+    assert (log.state.acts, facts(log).acceptances, facts(log).lifts) == ((), (), ())
+    assert [mark.occurred_at for mark in log.state.marks] == [COUNTS_ALWAYS]
+    assert [opt_out.actor_role for opt_out in log.state.opt_outs] == [ActorRole.SYSTEM]
+    assert log.state.tightened_offset == log.state.position.offset
+    assert say(log, birth_date="1990-01-01", source=AgeSource.VERIFIED).may_raise
 
 
 # Objections
@@ -232,12 +243,29 @@ def test_beyond_64_two_endings_of_a_code_are_one_that_covers_both() -> None:
     assert not facts(log).invocations
 
 
-def test_with_no_two_endings_of_a_code_the_subject_is_quarantined() -> None:
+def test_with_no_two_endings_of_a_code_the_two_oldest_end_every_code() -> None:
     log = Log()
-    for number in range(MAX_ENDINGS):
+    invoke(log, code="kept", operations=(STORE,))
+    invoke(log, code="gone")
+    for number in range(MAX_ENDINGS + 1):
         end(log, code=f"c{number}")
-    with pytest.raises(ConsentryError, match="no room"):
-        end(log, code="one more")
+    assert len(facts(log).endings) == MAX_ENDINGS
+    assert {ending.code for ending in facts(log).endings} == {
+        "",
+        *(f"c{number}" for number in range(2, MAX_ENDINGS + 1)),
+    }
+    end(log, code="one more")
+    end(log, code="and another")
+    assert len(facts(log).endings) == MAX_ENDINGS
+    assert [invocation.code for invocation in facts(log).invocations] == ["kept"]
+
+
+def test_no_rejection_of_nothing_takes_back_two_objections_that_were_widened_into_one() -> None:
+    log = Log()
+    for number in range(MAX_OBJECTIONS + 1):
+        log.append(RightsRequested, right=Right.OBJECTION, purpose=f"feed.p{number}")
+    log.append(RightsResolved, request=UUID(int=0), outcome=Outcome.REJECTED, reason="no", actor=OPERATOR)
+    assert len(facts(log).objections) == MAX_OBJECTIONS
 
 
 def test_a_subject_of_whom_nothing_of_this_is_said_has_no_circumstances() -> None:

@@ -21,7 +21,14 @@ from consentry.events import (
     RightsRequested,
 )
 from consentry.state.fold import effect_of
-from consentry.state.row import MAX_ACCEPTANCES, MAX_GUARDIANSHIPS, MAX_MARKS, Circumstances, Guardianship
+from consentry.state.row import (
+    COUNTS_ALWAYS,
+    MAX_ACCEPTANCES,
+    MAX_GUARDIANSHIPS,
+    MAX_MARKS,
+    Circumstances,
+    Guardianship,
+)
 from consentry.terms import ActorRole, Effect, Right, Status
 
 FATHER = Actor(role=ActorRole.GUARDIAN, id="account:bob")
@@ -296,13 +303,13 @@ def test_a_later_mark_of_a_guardian_drops_no_former_one_for_the_later_may_count_
     assert len(log.state.marks) == 2
 
 
-def test_beyond_64_a_guardian_s_marks_are_joined_and_keep_the_earliest_clock() -> None:
+def test_beyond_64_a_guardian_s_marks_are_joined_and_count_whatever_the_ages_say() -> None:
     log = guarded()
     for number in range(MAX_MARKS + 1):
         log.append(ConsentWithdrawn, actor=MOTHER, occurred_at=1_000 - number)
     assert len(log.state.marks) == MAX_MARKS
     joined, *rest = log.state.marks
-    assert (joined.occurred_at, joined.offset) == (999, 4)
+    assert (joined.occurred_at, joined.offset) == (COUNTS_ALWAYS, 4)
     assert [mark.occurred_at for mark in rest] == list(range(998, 1_000 - MAX_MARKS - 1, -1))
 
 
@@ -353,12 +360,13 @@ def test_a_lift_goes_when_nothing_is_left_that_it_could_lift() -> None:
     assert not facts(log).lifts
 
 
-def test_of_a_guardian_s_opt_outs_the_first_and_the_last_three_stay_and_of_lifts_the_last_four() -> None:
+def test_of_a_guardian_s_opt_outs_the_earliest_are_one_that_always_counts_and_of_lifts_the_last_four_stay() -> None:
     log = guarded()
     for _ in range(7):
         log.append(PreferenceSet, **CITY, opted_out=True, actor=MOTHER)
         log.append(PreferenceSet, **CITY, opted_out=False, actor=MOTHER)
-    assert [opt_out.offset for opt_out in log.state.opt_outs] == [3, 11, 13, 15]
+    assert [opt_out.offset for opt_out in log.state.opt_outs] == [9, 11, 13, 15]
+    assert [opt_out.actor_role for opt_out in log.state.opt_outs] == [ActorRole.SYSTEM, *[ActorRole.GUARDIAN] * 3]
     assert [lift.offset for lift in facts(log).lifts] == [10, 12, 14, 16]
 
 

@@ -143,7 +143,7 @@ def test_the_second_reference_version_has_one_change_of_each_kind() -> None:
         by_purpose.setdefault(change.purpose, []).append(name)
     assert by_purpose == {
         "search.service": ["editorial"],
-        "partner.statistics": ["material"],
+        "partner.statistics": ["material!"],
         "recommendation.personalised": ["material", "material"],
         "network.playback": ["material!", "material"],
     }

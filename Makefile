@@ -78,8 +78,9 @@ lock: ## pin all dependencies anew (needs uv); the widest first, so that all agr
 	$(LOCK) --upgrade $(RUN_HERE) -c requirements/bench.lock -o requirements/demo.lock
 	$(LOCK) --upgrade pyproject.toml --extra service -c requirements/bench.lock -o requirements/service.lock
 	$(LOCK) --upgrade requirements/build.in -c requirements/bench.lock -o requirements/build.lock
+	$(LOCK) --upgrade requirements/mutation.in -o requirements/mutation.lock
 
 .PHONY: clean
 clean: ## remove .venv and what tests and tools left
-	@rm -rf .venv build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .run/mutmut build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,129 @@
+"""Mutation testing of the fold and of the decision. Takes most of an hour on two idle cores.
+
+    python tests/mutation/run.py [--only PART_OF_A_FILES_NAME] [--jobs 2] [--histories 5000]
+
+On a copy of the tree, in a temporary folder. What was found is kept in results.json beside this file, from which
+report.py writes docs/explanation/mutation-testing.md. With --only, the other files' results stay as they are.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+RESULTS = HERE / "results.json"
+ENVIRONMENT = ROOT / ".run" / "mutmut"
+LOCK = ROOT / "requirements" / "mutation.lock"
+COPIED = ("consentry", "streams", "schemas", "examples", "docs", "tests", "pyproject.toml", "README.md", "CHANGELOG.md")
+TESTS = (
+    "tests/unit/test_fold*.py",
+    "tests/unit/test_blocks.py",
+    "tests/unit/test_effects.py",
+    "tests/unit/test_decision_*.py",
+    "tests/unit/test_promise.py",
+    "tests/unit/test_newsletter_policy.py",
+    "tests/unit/test_intake_guardians.py",
+)
+LEFT_OUT = shutil.ignore_patterns("__pycache__", ".hypothesis", "results.json")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", default="", help="a part of the names of the files to mutate")
+    parser.add_argument("--jobs", type=int, default=2, help="mutants at a time")
+    parser.add_argument(
+        "--histories", type=int, default=5_000, help="on which survivors are compared with the original"
+    )
+    asked = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="consentry-mutants-") as folder:
+        found = measured(Path(folder), asked.only, asked.jobs, asked.histories)
+    mutants = keep(found, asked.histories)
+    for name, count in Counter(mutant["result"] for mutant in mutants).items():
+        print(f"{count:>6} {name}")
+    allowing = [mutant for mutant in mutants if mutant["result"] == "allows more"]
+    for mutant in allowing:
+        print(f"{mutant['file']} {mutant['function']}: {mutant['before']} -> {mutant['after']}")
+    return 1 if allowing else 0
+
+
+def measured(copy: Path, only: str, jobs: int, histories: int) -> list[dict[str, Any]]:
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, symlinks=True, ignore=LEFT_OUT)
+        else:
+            shutil.copy(source, copy / name)
+    subprocess.run([python_with_mutmut(), copy / "tests/mutation/mutants.py", copy], check=True)
+    listed = copy / "mutants.json"
+    mutants = [mutant for mutant in json.loads(listed.read_text(encoding="utf-8")) if only in mutant["file"]]
+    listed.write_text(json.dumps(mutants), encoding="utf-8")
+    results = copy / "results.jsonl"
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(copy), str(copy / "tests")]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "MUTANTS": str(listed),
+        "MUTATION_RESULTS": str(results),
+        "MUTATION_HISTORIES": str(histories),
+        "MUTATION_JOBS": str(jobs),
+    }
+    tests = [str(path) for pattern in TESTS for path in sorted(copy.glob(pattern))]
+    command = [sys.executable, "-m", "pytest", "-p", "mutation.plugin", "-p", "no:cacheprovider", "-s", "-q"]
+    subprocess.run(
+        [*command, "-m", "not slow and not deep and not stack", *tests], cwd=copy, env=environment, check=True
+    )
+    lines = results.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == len(mutants), f"{len(lines)} results of {len(mutants)} mutants"
+    return [json.loads(line) for line in lines]
+
+
+def python_with_mutmut() -> Path:
+    """mutmut wants a newer click than Faust allows: it gets an environment of its own, beside ours."""
+    python = ENVIRONMENT / "bin" / "python"
+    stamp, wanted = ENVIRONMENT / "installed", hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    if not stamp.exists() or stamp.read_text(encoding="utf-8") != wanted:
+        venv.create(ENVIRONMENT, clear=True, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "-q", "--require-hashes", "-r", LOCK], check=True)
+        stamp.write_text(wanted, encoding="utf-8")
+    return python
+
+
+def keep(found: Iterable[dict[str, Any]], histories: int) -> list[dict[str, Any]]:
+    """Into results.json: counts for each file, and whatever was not killed."""
+    mutants = list(found)
+    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {"files": {}, "survivors": []}
+    files: dict[str, Counter[str]] = {}
+    for mutant in mutants:
+        files.setdefault(mutant["file"], Counter())[mutant["result"]] += 1
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    for file, counts in files.items():
+        kept["files"][file] = {"measured": today, "histories": histories, **counts}
+    survivors = [mutant for mutant in kept["survivors"] if mutant["file"] not in files]
+    survivors += [
+        {key: mutant[key] for key in ("file", "function", "name", "before", "after", "result")}
+        for mutant in mutants
+        if mutant["result"] in ("survived", "stricter", "allows more")
+    ]
+    kept["survivors"] = sorted(survivors, key=lambda mutant: (mutant["file"], mutant["function"], _number(mutant)))
+    kept["files"] = dict(sorted(kept["files"].items()))
+    RESULTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return mutants
+
+
+def _number(mutant: dict[str, Any]) -> int:
+    return int(mutant["name"].rpartition("_")[2])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

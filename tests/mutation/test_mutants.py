@@ -1,0 +1,13 @@
+"""Mutation testing of the fold and of the decision: no mutant that the tests miss may turn a DENY into an ALLOW."""
+
+import pytest
+from mutation import report, run
+
+
+@pytest.mark.deep
+def test_no_mutant_that_tests_miss_allows_what_is_denied() -> None:
+    assert run.main([]) == 0
+
+
+def test_the_page_tells_what_was_last_measured() -> None:
+    assert report.PAGE.read_text(encoding="utf-8") == report.page(), "run: python tests/mutation/report.py"

@@ -1,6 +1,6 @@
-"""Whether a guardian may do what an event says: loosen only once verified, all else once linked. Pure.
+"""Whether a guardian may do what an event says: tighten always, loosen once verified and of age, all else once linked.
 
-A door that sees no rows takes what a guardian does, and `fold` judges it by the log.
+Pure. A door that sees no rows takes what a guardian does. Either way `fold` judges it by the log.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def faults_of_guardian(event: AnySubjectEvent, rows: Rows, policy: Policy, now: 
     if isinstance(event, GuardianLinked | GuardianVerified):
         yield from _of_the_named(event, rows, policy, now)
     elif event.actor.role is ActorRole.GUARDIAN:
-        yield from _of_the_actor(event, rows)
+        yield from _of_the_actor(event, rows, policy, now)
 
 
 def _of_the_named(event: GuardianLinked | GuardianVerified, rows: Rows, policy: Policy, now: int) -> Iterator[Fault]:
@@ -45,14 +45,22 @@ def _of_the_named(event: GuardianLinked | GuardianVerified, rows: Rows, policy: 
         yield Fault(where="/guardian", what=what, remedy="act through one of them", code="ROW_LIMIT")
 
 
-def _of_the_actor(event: AnySubjectEvent, rows: Rows) -> Iterator[Fault]:
+def _of_the_actor(event: AnySubjectEvent, rows: Rows, policy: Policy, now: int) -> Iterator[Fault]:
     ward = rows.met(event.subject)
     if bearing_of(event) is Bearing.LOOSENS or _says_an_age(event):
+        if _is_known_to_be_minor(rows.met(event.actor.id), policy, now):
+            yield Fault(
+                where="/actor/id",
+                what="a guardian is of age, and this one is known to be a minor",
+                remedy="if the age is wrong, have it verified first",
+                code="GUARDIAN_IS_A_MINOR",
+            )
         if ward is None or not is_verified(ward, event.actor.id):
             what = "a guardian loosens only once verified for this subject, and this one is not"
             yield _refused("/actor/id", what, code="GUARDIAN_NOT_VERIFIED")
+    elif bearing_of(event) is Bearing.TIGHTENS:
+        return  # the link may be on its way to this node, and what tightens is not lost to that
     elif rows.known(event.subject) is not None and not (ward is not None and is_linked(ward, event.actor.id)):
-        # of whom nothing is known here, the link may be on its way: what tightens is not lost to that
         yield _refused("/actor/id", "this guardian is not linked to the subject", code="GUARDIAN_NOT_LINKED")
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from consentry.errors import ConsentryError
 from consentry.events import (
     AccountClosed,
@@ -20,13 +22,15 @@ from consentry.events import (
     IdentityLinked,
     Notice,
     PermissionObserved,
+    PreferenceSet,
     QuarantineReleased,
     RightsRequested,
+    RightsResolved,
 )
 from consentry.intake.bearing import Bearing, bearing_of
 from consentry.intake.faults import Fault
 from consentry.intake.subjects import DEVICE, fault_of_device, fault_of_subject, kind_of, looks_like_contact
-from consentry.intake.submission import is_evidence
+from consentry.intake.submission import UNNAMED, is_evidence
 from consentry.settings import Settings
 from consentry.terms import ActorRole, Position, Right
 
@@ -44,8 +48,31 @@ _TEXTS = ("reason", "method", "relation", "legal_ref", "outcome", "topic", "requ
 _AGENTS = ("approver",)
 _OLDEST_YEARS = 150
 _AGENT_REMEDY = "1 to 128 of A-Z a-z 0-9 . _ ~ : / -"
+_TIME_REMEDY = "ms since 1970-01-01T00:00:00Z"
 _NAME_REMEDY = "1 to 128 of A-Z a-z 0-9 . _ ~ -"
 _AHEAD_OF_UTC = timedelta(hours=14)
+
+
+def made_safe(event: AnySubjectEvent) -> AnySubjectEvent:
+    """The event without what must not get a tightening refused: clocks that are none, what it says to have seen.
+
+    What the clock becomes hangs on nothing but the event, so that sent again it is the same; and it stays ahead where
+    it was, for an age of a clock that is ahead must not raise. The fold counts nothing later than it was recorded.
+    """
+    if bearing_of(event) is not Bearing.TIGHTENS:
+        return event
+    if isinstance(event, PreferenceSet) and event.expected_position is not None:
+        event = msgspec.structs.replace(event, expected_position=None)
+    occurred_at = min(max(event.occurred_at, 1), MAX_INT64)
+    sent_at = event.sent_at if event.sent_at is not None and 0 < event.sent_at <= MAX_INT64 else None
+    return msgspec.structs.replace(event, occurred_at=occurred_at, sent_at=sent_at)
+
+
+def faults_of_record(event: AnySubjectEvent) -> Iterator[Fault]:
+    """Times that a record has no room for: who writes one itself cannot send them."""
+    for field, value in (("occurred_at", event.occurred_at), ("sent_at", event.sent_at)):
+        if value is not None and not -MAX_INT64 <= value <= MAX_INT64:
+            yield Fault(where=f"/{field}", what="it is no time", remedy=_TIME_REMEDY)
 
 
 def faults_of_shape(event: AnySubjectEvent, settings: Settings, now: int) -> Iterator[Fault]:
@@ -78,6 +105,8 @@ def faults_of_shape(event: AnySubjectEvent, settings: Settings, now: int) -> Ite
                 what="an account is closed only when the person's identity was verified",
                 remedy="verify it first; until then send a RightsRequested of closure",
             )
+        case RightsResolved(request=request) if request == UNNAMED:
+            yield Fault(where="/request", what="the nil UUID names nothing")
         case QuarantineReleased() if not _SOURCE.fullmatch(event.position):
             yield Fault(where="/position", what="it is no record's position", remedy="copy it from the state")
         case _:
@@ -153,7 +182,7 @@ def _numbers(event: AnySubjectEvent) -> Iterator[Fault]:
     for field in ("occurred_at", "sent_at", "valid_until"):
         value = getattr(event, field, None)
         if value is not None and not 0 < value <= MAX_INT64:
-            yield Fault(where=f"/{field}", what="it is no time", remedy="ms since 1970-01-01T00:00:00Z")
+            yield Fault(where=f"/{field}", what="it is no time", remedy=_TIME_REMEDY)
     version = getattr(event, "policy_version", None)
     if version is not None and not 1 <= version <= MAX_INT32:
         yield Fault(where="/policy_version", what="versions count from 1", code="POLICY_VERSION_UNKNOWN")

@@ -25,7 +25,7 @@ from consentry.intake.guardians import faults_of_guardian
 from consentry.intake.naming import faults_of_actor, idempotent_id, with_stored_ids
 from consentry.intake.roles import Caller, CallerRole, faults_of_authority
 from consentry.intake.rows import RowOf, Rows, faults_of_row, is_repeat, no_rows
-from consentry.intake.shape import fault_of_clock, faults_of_shape
+from consentry.intake.shape import fault_of_clock, faults_of_record, faults_of_shape, made_safe
 from consentry.intake.subjects import fault_of_subject, require_subject_ids
 from consentry.intake.submission import UNNAMED, Submission
 from consentry.partition import partition_of
@@ -44,7 +44,8 @@ class Accepted(msgspec.Struct, frozen=True):
 
     event: AnySubjectEvent
     after: int | None = None
-    """the place, in the same list, of the tightening that the person has seen: its position is filled in"""
+    """the place, in the same list, of the person's own tightening: once it stands, and once it is proven that nothing
+    came between it and the row that intake judged by, its position is filled in; else the event is sent as it is"""
     value: bytes = b""
     """its bytes in the log, where they are known already"""
 
@@ -121,6 +122,10 @@ def take_in(
 def faults_before_sending(event: AnySubjectEvent, settings: Settings, now: int) -> list[Fault]:
     """What intake would refuse in a producer's event whatever the policy says: to be known before it is sent."""
     sender = Caller(event.producer or "producer", frozenset({CallerRole.PRODUCER}))
+    unwritable = list(faults_of_record(event))
+    if unwritable:
+        return unwritable
+    event = made_safe(event)
     # whether the log holds plain ids or hashed ones is intake's to know, so both are well-formed here
     settings = msgspec.structs.replace(settings, subject_pepper=Secret("either"))
     faults = [*faults_of_authority(event, sender), *faults_of_shape(event, settings, now)]
@@ -137,6 +142,7 @@ def faults_before_sending(event: AnySubjectEvent, settings: Settings, now: int) 
 
 def _take(event: AnySubjectEvent, policy: Policy, by: Measure) -> tuple[Accepted, list[Fault]]:
     """One event on its way, and what is wrong with it: each stage needs what those before it have made sure of."""
+    event = made_safe(event)
     for stage in (_faults_of_sender, _faults_of_form):
         faults = list(stage(event, by))
         if faults:
@@ -241,19 +247,22 @@ def _faults_of_repetition(submissions: Sequence[Submission], taken: Sequence[Acc
 
 
 def _in_sequence(taken: Sequence[Accepted], by: Measure) -> tuple[Accepted, ...]:
-    """In one list, what loosens has seen what the same actor tightens before it."""
-    if len(taken) == 1:
+    """In one list, what loosens may have seen what the same actor, and nobody else, tightens before it.
+
+    Only at a door that sees rows: without one nobody can prove that nothing else came in between.
+    """
+    if len(taken) == 1 or not by.rows.are_seen:
         return tuple(taken)
-    last: dict[tuple[str, str, str], int] = {}
+    stops: dict[str, dict[tuple[str, str], int]] = {}
     sequence: list[Accepted] = []
     for index, accepted in enumerate(taken):
         event = accepted.event
-        who = (event.subject, event.actor.role, event.actor.id)
+        who = (event.actor.role, event.actor.id)
+        of_subject = stops.setdefault(event.subject, {})
         if tightens(event):
-            last[who] = index
-        seen = last.get(who)
-        if seen is not None and _fills_in(event, by):
-            accepted = Accepted(event, seen)
+            of_subject[who] = index
+        if of_subject.keys() == {who} and _fills_in(event, by):
+            accepted = Accepted(event, of_subject[who], accepted.value)
         sequence.append(accepted)
     return tuple(sequence)
 
@@ -262,6 +271,7 @@ def _fills_in(event: AnySubjectEvent, by: Measure) -> bool:
     return (
         isinstance(event, ConsentGiven | ConsentReaffirmed | PreferenceSet)
         and bearing_of(event) is Bearing.LOOSENS
+        and event.expected_position is None  # what a caller says was seen is never said otherwise
         and _has_seen_the_row(event, by.rows.known(event.subject))
     )
 
@@ -269,9 +279,7 @@ def _fills_in(event: AnySubjectEvent, by: Measure) -> bool:
 def _has_seen_the_row(event: ConsentGiven | ConsentReaffirmed | PreferenceSet, row: SubjectState | None) -> bool:
     """Whether the person knew of what was tightened before the list: a list must not wave it aside."""
     if row is None or row.tightened_position is None:
-        return event.expected_position is None
-    if event.expected_position is not None:
-        return event.expected_position == str(row.tightened_position)
+        return True
     return all(event.occurred_at > recorded_at for recorded_at in _tightened_at(row))
 
 

@@ -6,6 +6,7 @@ from unit.taking import (
     IDENTITY,
     NOW,
     SETTINGS,
+    SOME_ID,
     SYSTEM,
     VALID,
     body_of,
@@ -18,8 +19,9 @@ from unit.taking import (
     take_all,
 )
 
+from consentry.codec import decode_event, encode_event
 from consentry.errors import InvalidEvent
-from consentry.intake import Bearing, Submission, bearing_of, take_in
+from consentry.intake import Bearing, Submission, bearing_of, faults_before_sending, take_in
 from consentry.state.direction import loosens, tightens
 
 AHEAD_MS = SETTINGS.future_tolerance_ms
@@ -68,6 +70,30 @@ def test_what_loosens_is_measured_after_its_clock_was_corrected() -> None:
 @pytest.mark.parametrize("occurred_at", [1, NOW + 86_400_000, 2**63 - 1])
 def test_what_tightens_is_never_refused_for_its_clock(type_name: str, occurred_at: int) -> None:
     assert take(body_of(type_name, occurred_at=occurred_at)).occurred_at == occurred_at
+
+
+@pytest.mark.parametrize(("sent", "kept"), [(0, 1), (-1, 1), (-(2**63), 1), (2**63, 2**63 - 1), (2**64, 2**63 - 1)])
+@pytest.mark.parametrize("type_name", ["ConsentWithdrawn", "PreferenceSet", "RightsRequested", "AgeAsserted"])
+def test_what_tightens_is_taken_though_its_clock_shows_no_time(type_name: str, sent: int, kept: int) -> None:
+    """Sent again it is the same event, so what it becomes does not hang on when it came."""
+    event = take(body_of(type_name, occurred_at=sent, event_id=SOME_ID))
+    assert event.occurred_at == kept
+    assert take(body_of(type_name, occurred_at=sent, event_id=SOME_ID), now=NOW + 1_000) == event
+    assert decode_event(encode_event(event)) == event
+
+
+@pytest.mark.parametrize("sent_at", [0, -1, -(2**63), 2**63, 2**64])
+def test_what_tightens_is_taken_though_it_was_sent_at_no_time(sent_at: int) -> None:
+    event = take(body_of("ConsentWithdrawn", sent_at=sent_at))
+    assert (event.occurred_at, event.skew_ms) == (NOW - 1_000, 0)
+    assert places(refused(body_of("ConsentGiven", sent_at=sent_at))) == ["/sent_at"]
+
+
+def test_what_tightens_is_not_refused_before_it_is_sent() -> None:
+    event = msgspec.structs.replace(take(body_of("ConsentWithdrawn")), occurred_at=0, sent_at=-1, producer="")
+    assert faults_before_sending(event, SETTINGS, NOW) == []
+    unwritable = msgspec.structs.replace(event, occurred_at=2**63)
+    assert [fault.where for fault in faults_before_sending(unwritable, SETTINGS, NOW)] == ["/occurred_at"]
 
 
 def test_a_tightening_survives_the_correction_of_the_wildest_clock() -> None:

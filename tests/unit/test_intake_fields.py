@@ -60,10 +60,10 @@ def test_a_valid_event_of_each_type_is_taken_and_survives_the_wire(type_name: st
         ("ConsentWithdrawn", {"reason": LONG + "x"}, "/reason"),
         ("ConsentWithdrawn", {"reason": "bell \x07"}, "/reason"),
         ("ConsentWithdrawn", {"request_id": ""}, "/request_id"),
-        ("ConsentWithdrawn", {"occurred_at": 0}, "/occurred_at"),
-        ("ConsentWithdrawn", {"occurred_at": -1}, "/occurred_at"),
-        ("ConsentWithdrawn", {"occurred_at": 2**63}, "/occurred_at"),
-        ("ConsentWithdrawn", {"sent_at": 0}, "/sent_at"),
+        ("ConsentGiven", {"occurred_at": 0}, "/occurred_at"),
+        ("ConsentGiven", {"occurred_at": -1}, "/occurred_at"),
+        ("ConsentGiven", {"occurred_at": 2**63}, "/occurred_at"),
+        ("ConsentGiven", {"sent_at": 0}, "/sent_at"),
         ("ConsentRevoked", {"actor": {"role": "controller", "id": "a person"}}, "/actor/id"),
         ("ConsentRevoked", {"actor": {"role": "controller", "id": "li@example.com"}}, "/actor/id"),
         ("ConsentGiven", {"policy_version": 0}, "/policy_version"),
@@ -98,6 +98,7 @@ def test_a_valid_event_of_each_type_is_taken_and_survives_the_wire(type_name: st
         ("ExemptionInvoked", {"approver": "the boss"}, "/approver"),
         ("ExemptionInvoked", {"approver": "tests"}, "/approver"),
         ("ExemptionInvoked", {"approver": CONTROLLER["id"]}, "/approver"),
+        ("RightsResolved", {"request": "00000000-0000-0000-0000-000000000000"}, "/request"),
         ("QuarantineReleased", {"approver": "tests"}, "/approver"),
         ("QuarantineReleased", {"position": "here and there"}, "/position"),
     ],
@@ -139,8 +140,8 @@ def test_an_event_may_be_as_large_as_the_limit_and_no_larger() -> None:
 
 
 def test_every_fault_of_an_event_is_named_at_once() -> None:
-    body = body_of("ConsentWithdrawn", occurred_at=0, data=[], reason="")
-    assert places(refused(body)) == ["/reason", "/data", "/occurred_at"]
+    body = body_of("ConsentGiven", occurred_at=0, data=[], purpose="")
+    assert places(refused(body)) == ["/purpose", "/data", "/occurred_at"]
 
 
 @pytest.mark.parametrize("field", ["subject", "reason", "purpose", "request_id", "actor"])

@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 import pytest
 from unit.taking import (
+    A_GUARDIAN,
     IDENTITY,
     NOW,
     SOME_ID,
@@ -20,7 +21,7 @@ from unit.taking import (
 )
 
 from consentry.errors import InvalidEvent
-from consentry.events import AnySubjectEvent, ConsentGiven, Recorded, SubjectQuarantined
+from consentry.events import AnySubjectEvent, ConsentGiven, PreferenceSet, Recorded, SubjectQuarantined
 from consentry.intake import Caller, CallerRole, idempotent_id
 from consentry.partition import partition_of
 from consentry.state.fold import fold
@@ -28,6 +29,7 @@ from consentry.state.row import MAX_CELLS, SubjectState
 from consentry.terms import Channel, Position
 
 PRODUCER = Caller("tests", frozenset({CallerRole.PRODUCER}))
+EVERYONE = Caller("tests", frozenset(CallerRole))
 PARTITION = partition_of(SUBJECT, IDENTITY.partitions)
 
 
@@ -43,9 +45,11 @@ def position(offset: int, epoch: int = IDENTITY.epoch, partition: int = PARTITIO
     return str(Position(epoch, partition, offset))
 
 
-def grant_and_expected(body: list[dict[str, Any]], **more: Any) -> tuple[int | None, str | None]:
-    """Of the list's last item, a grant: which item's position it is given, and which it brought."""
-    last = take_all(body, caller=PRODUCER, **more)[-1]
+def grant_and_expected(
+    body: list[dict[str, Any]], rows: dict[str, SubjectState] | None = None
+) -> tuple[int | None, str | None]:
+    """Of the list's last item, a grant: which item's position it may be given, and which it brought."""
+    last = take_all(body, caller=EVERYONE, rows={} if rows is None else rows)[-1]
     assert isinstance(last.event, ConsentGiven)
     return last.after, last.event.expected_position
 
@@ -185,6 +189,15 @@ def test_a_position_of_the_subjects_partition_is_kept() -> None:
     assert event.expected_position == position(3)
 
 
+@pytest.mark.parametrize("said", ["812", position(3, epoch=2), position(3, partition=(PARTITION + 1) % 12), ""])
+def test_an_opt_out_is_taken_whatever_it_says_to_have_seen(said: str) -> None:
+    event = take(body_of("PreferenceSet", expected_position=said))
+    assert isinstance(event, PreferenceSet)
+    assert event.expected_position is None
+    for fields in ({"opted_out": False}, {"topic": "sport"}):
+        assert places(refused(body_of("PreferenceSet", expected_position=said, **fields))) == ["/expected_position"]
+
+
 # lists
 
 
@@ -202,7 +215,7 @@ def test_a_grant_has_seen_what_the_same_person_withdrew_before_it_in_the_list() 
 
 
 def test_the_position_of_what_was_seen_is_filled_in() -> None:
-    accepted = take_all([body_of("ConsentWithdrawn"), body_of("ConsentGiven")], caller=PRODUCER)
+    accepted = take_all([body_of("ConsentWithdrawn"), body_of("ConsentGiven")], caller=PRODUCER, rows={})
     filled = accepted[1].with_position(Position(1, PARTITION, 7))
     assert isinstance(filled, ConsentGiven)
     assert filled.expected_position == position(7)
@@ -214,8 +227,18 @@ def test_a_grant_has_not_seen_what_comes_after_it_or_what_another_did() -> None:
     guardians = body_of("ConsentRefused", actor={"role": "guardian", "id": "account:g-1"})
     assert grant_and_expected([anothers, body_of("ConsentGiven")]) == (None, None)
     assert grant_and_expected([guardians, body_of("ConsentGiven")]) == (None, None)
-    last = take_all([body_of("ConsentGiven"), body_of("ConsentWithdrawn")], caller=PRODUCER)
+    last = take_all([body_of("ConsentGiven"), body_of("ConsentWithdrawn")], caller=PRODUCER, rows={})
     assert [item.after for item in last] == [None, None]
+
+
+def test_a_grant_has_not_seen_what_another_did_before_the_persons_own_tightening() -> None:
+    for other in (body_of("ConsentRevoked"), body_of("ConsentRefused", actor=A_GUARDIAN)):
+        assert grant_and_expected([other, body_of("ConsentWithdrawn"), body_of("ConsentGiven")]) == (None, None)
+
+
+def test_a_door_that_sees_no_rows_fills_nothing_in() -> None:
+    taken = take_all([body_of("ConsentWithdrawn"), body_of("ConsentGiven")], caller=PRODUCER)
+    assert [item.after for item in taken] == [None, None]
 
 
 def test_an_event_that_only_carries_feedback_on_a_topic_was_not_a_stop() -> None:
@@ -227,12 +250,15 @@ def test_a_list_does_not_wave_aside_a_stop_that_the_person_had_not_seen() -> Non
     revoked = row_after(take(body_of("ConsentRevoked")), recorded_at=NOW)
     early = [body_of("ConsentWithdrawn"), body_of("ConsentGiven", occurred_at=NOW - 1)]
     later = [body_of("ConsentWithdrawn"), body_of("ConsentGiven", occurred_at=NOW + 1)]
-    seen = [body_of("ConsentWithdrawn"), body_of("ConsentGiven", expected_position=position(1))]
-    unseen = [body_of("ConsentWithdrawn"), body_of("ConsentGiven", expected_position=position(9))]
     assert grant_and_expected(early, rows=revoked) == (None, None)
     assert grant_and_expected(later, rows=revoked) == (0, None)
-    assert grant_and_expected(seen, rows=revoked) == (0, position(1))
-    assert grant_and_expected(unseen, rows=revoked) == (None, position(9))
+
+
+def test_what_a_caller_says_to_have_seen_is_not_said_otherwise() -> None:
+    revoked = row_after(take(body_of("ConsentRevoked")), recorded_at=NOW)
+    for said in (position(1), position(9)):
+        body = [body_of("ConsentWithdrawn"), body_of("ConsentGiven", expected_position=said)]
+        assert grant_and_expected(body) == grant_and_expected(body, rows=revoked) == (None, said)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +284,7 @@ def test_a_list_waves_aside_nothing_that_tightened_before_it(stops: list[dict[st
 
 def test_a_list_is_taken_whole_or_not_at_all_with_an_error_for_each_item() -> None:
     body = [
-        body_of("ConsentWithdrawn", occurred_at=0),
+        body_of("ConsentGiven", occurred_at=0),
         body_of("ConsentWithdrawn"),
         body_of("ConsentGiven", purpose="telepathy"),
         body_of("ConsentRevoked"),

@@ -152,5 +152,5 @@ def test_no_event_is_taken_into_a_log_of_the_other_kind_of_ids() -> None:
 
 
 def test_the_pepper_is_nowhere_in_what_intake_says() -> None:
-    fault = refused(body_of("ConsentWithdrawn", occurred_at=0), settings=PEPPERED)
+    fault = refused(body_of("ConsentGiven", occurred_at=0), settings=PEPPERED)
     assert str(PEPPERED.subject_pepper.encode().decode()) not in f"{fault} {fault.problems} {PEPPERED!r}"

@@ -46,7 +46,7 @@ class LogWriter:
         return (await self.append_all([Accepted(event)]))[0]
 
     async def append_all(self, accepted: Sequence[Accepted]) -> list[Appended]:
-        """Append a list in its order; what has seen an earlier one gets that one's position filled in.
+        """Append a list in its order, each event as it is.
 
         Raises Unavailable like `append`: then some of the list may stand in the log, and all of it is safe to repeat.
         """
@@ -55,11 +55,7 @@ class LogWriter:
         try:
             async with asyncio.timeout(timeout_s):
                 for item in accepted:
-                    complete = item
-                    if item.after is not None:
-                        position, _ = await deliveries[item.after]
-                        complete = Accepted(item.with_position(position))
-                    deliveries.append(asyncio.ensure_future(await self.begin(complete)))
+                    deliveries.append(asyncio.ensure_future(await self.begin(item)))
                 return await asyncio.gather(*deliveries)
         except TimeoutError as fault:
             raise Unavailable(f"not acknowledged in {timeout_s:g} s", remedy=UNKNOWN_OUTCOME) from fault

@@ -18,6 +18,7 @@ from consentry.state.row import SubjectState
 from consentry.terms import Effect, Position
 from streams.query.body import check_depth, check_media_type, header, read_body
 from streams.query.effects import effects_of
+from streams.query.listed import ListAppender
 from streams.query.metrics import Metrics
 from streams.query.problems import Refusal, refusal_of, unreadable
 from streams.query.remembered import Remembered, Written
@@ -67,12 +68,13 @@ class EventDoor:
             await self._until_visible(min_position)
         accepted, is_list = self._accept(body, caller, None if key is None else key.decode("latin-1"))
         rows = {item.event.subject: self._row_of(item.event.subject) for item in accepted}
+        events = [item.event for item in accepted]
         written = await self._remembered.all_of(accepted)
         if written is None:
-            written = await self._append(accepted)
+            events, written = await self._append(accepted, rows)
         effects: Sequence[Effect | None] = [None] * len(accepted)
         if wait_ms:
-            effects = await self._effects(accepted, written, rows, wait_ms)
+            effects = await self._effects(events, written, rows, wait_ms)
         self._metrics.append_seconds.observe(perf_counter() - started)
         return _answer(accepted, written, effects, is_list=is_list)
 
@@ -111,11 +113,15 @@ class EventDoor:
     def _row_of(self, subject: str) -> SubjectState | None:
         return self._replica.view(subject).row
 
-    async def _append(self, accepted: Sequence[Accepted]) -> list[Written]:
+    async def _append(
+        self, accepted: Sequence[Accepted], rows: dict[str, SubjectState | None]
+    ) -> tuple[list[AnySubjectEvent], list[Written]]:
+        """The events as they stand in the log, and where. Raises Refusal."""
+        wait_ms = self._settings.visible_timeout_ms
+        appender = ListAppender(self._replica, self._writer, self._clock, judged=rows, wait_ms=wait_ms)
         try:
             with self._remembered.appending(accepted):
-                places = await self._writer.append_all(accepted)
-                written = [Written(position, recorded_at) for position, recorded_at in places]
+                events, written = await appender.append(accepted)
                 self._remembered.add(accepted, written)
         except Unavailable as fault:
             raise Refusal(
@@ -128,37 +134,30 @@ class EventDoor:
             ) from fault
         for item in accepted:
             self._metrics.appended(type(item.event).__name__)
-        return written
+        return events, written
 
     async def _effects(
         self,
-        accepted: Sequence[Accepted],
+        events: Sequence[AnySubjectEvent],
         written: Sequence[Written],
         rows: dict[str, SubjectState | None],
         wait_ms: int,
     ) -> list[Effect | None]:
         """Of each event, once the last of its subject is visible; None where that took too long."""
-        effects: list[Effect | None] = [None] * len(accepted)
+        effects: list[Effect | None] = [None] * len(events)
         deadline = self._clock() + wait_ms
-        order = sorted(range(len(accepted)), key=lambda place: accepted[place].event.subject)
-        for subject, group in groupby(order, key=lambda place: accepted[place].event.subject):
+        order = sorted(range(len(events)), key=lambda place: events[place].subject)
+        for subject, group in groupby(order, key=lambda place: events[place].subject):
             places = sorted(group, key=lambda place: written[place].position)
             last = written[places[-1]].position
             if not await self._replica.wait_for(last, max(0, deadline - self._clock())):
                 continue
             nothing = SubjectState.unknown(subject, last.epoch, last.partition)
-            records = [
-                Recorded(written[place].position, written[place].recorded_at, _as_written(accepted[place], written))
-                for place in places
-            ]
+            records = [Recorded(written[place].position, written[place].recorded_at, events[place]) for place in places]
             found = effects_of(rows[subject] or nothing, self._row_of(subject) or nothing, records)
             for place, effect in zip(places, found, strict=True):
                 effects[place] = effect
         return effects
-
-
-def _as_written(item: Accepted, written: Sequence[Written]) -> AnySubjectEvent:
-    return item.event if item.after is None else item.with_position(written[item.after].position)
 
 
 def _wait_ms(params: QueryParams, settings: Settings) -> int:

@@ -70,7 +70,7 @@ class InMemoryLog:
             raise Unavailable("not acknowledged")
         written: list[tuple[Position, int]] = []
         for item in accepted:
-            event = item.event if item.after is None else item.with_position(written[item.after][0])
+            event = item.event
             partition = partition_of(event.subject, PARTITIONS)
             self._offsets[partition] += 1
             position = Position(1, partition, self._offsets[partition])

@@ -176,9 +176,21 @@ async def test_a_guardian_loosens_over_http_once_the_row_shows_the_verification(
 async def test_a_stranger_stops_nothing() -> None:
     node = Node()
     await recorded(node, grant())
-    answer = await node.record(by(act("ConsentWithdrawn"), "guardian", MOTHER))
-    assert (answer.status_code, answer.json()["code"]) == (403, "GUARDIAN_NOT_LINKED")
-    await recorded(node, LINK, by(act("ConsentWithdrawn"), "guardian", MOTHER))
+    withdrawal = by(act("ConsentWithdrawn"), "guardian", MOTHER)
+    answer = await node.record(withdrawal, params={"wait": "1000"})
+    assert (answer.status_code, answer.json()["effect"]) == (201, "unchanged")
+    assert (await node.ask(question())).json()["decision"]
+    deferred = await node.record(by(act("ConsentDeferred", policy_version=1), "guardian", MOTHER))
+    assert (deferred.status_code, deferred.json()["code"]) == (403, "GUARDIAN_NOT_LINKED")
+
+
+async def test_a_guardians_stop_is_not_lost_to_a_node_that_has_not_seen_the_link() -> None:
+    node = Node()
+    await recorded(node, MINOR)
+    node.log.folds_at_once = False
+    await recorded(node, LINK, by(act("PreferenceSet", opted_out=True), "guardian", MOTHER))
+    node.log.fold()
+    assert (await state_of(node))["opted_out"] == ["recommendation.personalised"]
 
 
 async def test_an_event_may_wait_until_what_it_rests_on_is_visible() -> None:

@@ -40,7 +40,7 @@ async def test_a_list_of_one_is_answered_as_a_list() -> None:
 
 async def test_a_list_with_one_fault_appends_nothing_and_names_each() -> None:
     node = Node()
-    answer = await node.record([grant(), grant(purpose="no.such.purpose"), act("ConsentWithdrawn", occurred_at=-1)])
+    answer = await node.record([grant(), grant(purpose="no.such.purpose"), grant(occurred_at=-1)])
     assert answer.status_code == 422
     assert [pointer.split("/")[1] for pointer in pointers_of(answer)] == ["1", "2"]
     assert node.log.appended == []

@@ -56,7 +56,7 @@ async def test_an_appended_event_stands_where_the_answer_says(kafka: str, topic_
     assert decode_event(record.value) == accepted.event
 
 
-async def test_a_list_stands_in_its_order_with_the_position_of_what_was_seen(kafka: str, topic_prefix: str) -> None:
+async def test_a_list_stands_in_its_order_and_says_what_was_handed_over(kafka: str, topic_prefix: str) -> None:
     settings = settings_for(kafka, topic_prefix)
     identity = await make_topics(settings)
     accepted = accepted_of(
@@ -73,7 +73,7 @@ async def test_a_list_stands_in_its_order_with_the_position_of_what_was_seen(kaf
     (grant,) = [record for record in records if (record.partition, record.offset) == places[2][0][1:]]
     event = decode_event(grant.value)
     assert isinstance(event, ConsentGiven)
-    assert event.expected_position == str(places[1][0])
+    assert event == accepted[2].event
 
 
 async def test_many_events_sent_at_once_keep_each_subjects_order(kafka: str, topic_prefix: str) -> None:

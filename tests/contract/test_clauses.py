@@ -3,13 +3,17 @@
 import ast
 import importlib
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from casebook import every_case
+from casebook import CHAPTERS, cases_of, every_case
+from oracle.test_agreement import DEEP, FAST, SLOW
+from stack.test_cases_revised import CASES as REVISED
+from unit.test_newsletter_policy import CASES as NEWSLETTER
 
 from consentry.decision.duties import OBLIGATIONS_OF
 from consentry.policy import ALLOWING, Policy, parse_policy
@@ -78,7 +82,7 @@ def test_the_code_that_a_line_names_exists(place: str) -> None:
 @pytest.mark.parametrize("test", sorted({test for line in lines().values() for test in line.tests}))
 def test_the_test_that_a_line_names_exists(test: str) -> None:
     path, _, name = test.partition("::")
-    assert name in set(_functions(PROJECT / path)), test
+    assert name in set(_tests_of(PROJECT / path)), test
 
 
 def test_a_clause_names_the_chapters_that_hold_cases_of_it_and_no_others() -> None:
@@ -88,6 +92,24 @@ def test_a_clause_names_the_chapters_that_hold_cases_of_it_and_no_others() -> No
             assert clause in chapters, f"{case.chapter}: {case.name}: the text has no clause {clause}"
             chapters[clause].add(case.chapter)
     assert {clause: line.chapters for clause, line in lines().items()} == chapters
+
+
+def test_the_page_says_how_many_cases_are_told_and_where() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?:`cases/)?([\w-]+)`? \| ([\d,]+) \| ([\d,]+) \|$", page, re.MULTILINE)
+    said = {name: (int(told.replace(",", "")), int(over_http.replace(",", ""))) for name, told, over_http in rows}
+    every = list(every_case())
+    over_http = Counter(case.chapter for case in every if not case.hangs_on_the_clock)
+    over_http["8-revisions"] += len(REVISED)
+    counts = {chapter: (len(cases_of(chapter)), over_http[chapter]) for chapter in CHAPTERS}
+    counts["newsletter"] = (len(NEWSLETTER), 0)
+    told, told_over_http = map(sum, zip(*counts.values(), strict=True))
+    assert said == {**counts, "all": (told, told_over_http)}
+
+
+def test_the_page_says_how_many_histories_the_oracle_judges() -> None:
+    rows = re.findall(r"^\| `make (\w+)` \| ([\d,]*\d)", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows == [("test", f"{FAST:,}"), ("slow", f"{SLOW:,}"), ("deep", f"{DEEP:,}")]
 
 
 def test_each_clause_that_an_answer_names_has_a_line() -> None:
@@ -115,7 +137,10 @@ def test_each_reason_stands_in_its_page_with_its_obligations() -> None:
     assert duties == {reason: OBLIGATIONS_OF.get(reason, ()) for reason in Reason}
 
 
-def _functions(path: Path) -> Iterator[str]:
+def _tests_of(path: Path) -> Iterator[str]:
+    """Tests, and the invariants of what is run step by step; not what helps them."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (
+            node.name.startswith("test_") or "invariant()" in map(ast.unparse, node.decorator_list)
+        ):
             yield node.name

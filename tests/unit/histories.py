@@ -191,7 +191,7 @@ objections = st.builds(
     _scope(),
 )
 resolutions = st.builds(
-    lambda number, outcome: ("RightsResolved", {"request": UUID(int=number), "outcome": outcome, "reason": "said"}),
+    lambda number, outcome: ("RightsResolved", {"request": UUID(int=number + 1), "outcome": outcome, "reason": "said"}),
     st.integers(0, 5),
     st.sampled_from(list(Outcome)),
 )
@@ -286,7 +286,7 @@ def lay_down(drawn: Sequence[Draft], *, first_offset: int = 1, recorded_at: int 
 def event_of(kind: str, number: int, occurred_at: int, fields: dict[str, object]) -> AnySubjectEvent:
     named = {"actor": OPERATOR if kind in BY_OPERATORS else PERSON, **fields}
     return KINDS[kind](
-        event_id=UUID(int=number), subject=SUBJECT, occurred_at=occurred_at, channel=Channel.APP, **named
+        event_id=UUID(int=number + 1), subject=SUBJECT, occurred_at=occurred_at, channel=Channel.APP, **named
     )
 
 

@@ -223,7 +223,7 @@ def stand_of(records: Sequence[Recorded], cell: Cell) -> Stand:
                 for number, former in enumerate(before)
                 if is_tightening(former.event) and covers(former.event, cell) and may_stop(former, counted[:number])
             ]
-            own = [each for each in grants if each.actor == actor]
+            own = [each for each in grants if each.actor == actor and may_be_renewed(each, before)]
             expression = event.expression if isinstance(event, ConsentGiven) else strongest(own)
             if expression is not None and may_loosen(recorded, before) and heard_of(recorded, before, covering):
                 grants.append(Grant(actor, offset, clock_of(recorded), expression))
@@ -244,6 +244,18 @@ def stand_of(records: Sequence[Recorded], cell: Cell) -> Stand:
     if stopped is not None:
         return Stand(*stopped)
     return Stand(*asked) if asked is not None else Stand(Status.UNKNOWN, None)
+
+
+def may_be_renewed(grant: Grant, before: Sequence[Recorded]) -> bool:
+    """Not what was granted before a statement of age that may have lowered it, or without knowing of it."""
+    said = [each for each in before if isinstance(each.event, AgeAsserted) and each.event.age_band is not AgeBand.ADULT]
+    if not said or grant.offset < said[-1].position.offset:
+        return not said
+    earlier = [each for each in before if each.position.offset < grant.offset]
+    (granted,) = (each for each in before if each.position.offset == grant.offset)
+    expected = getattr(granted.event, "expected_position", None)
+    informed = expected is not None and expected == str(tightened_position_of(earlier))
+    return informed or grant.occurred_at > said[-1].recorded_at
 
 
 def strongest(grants: Sequence[Grant]) -> Expression | None:

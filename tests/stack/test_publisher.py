@@ -66,7 +66,7 @@ async def test_a_live_consumer_neither_commits_by_itself_nor_skips_nor_reads_wha
     ("type_name", "changes"),
     [
         ("ConsentWithdrawn", {"subject": "account:13800138000"}),
-        ("ConsentWithdrawn", {"occurred_at": 0}),
+        ("ConsentGiven", {"occurred_at": 0}),
         ("ConsentWithdrawn", {"data": []}),
         ("ConsentGiven", {"occurred_at": NOW + 86_400_000}),
     ],

@@ -174,9 +174,7 @@ def _only_in(line: Purpose, other: Purpose) -> Iterator[tuple[str, str, _Part]]:
         yield "recipients", "processing without a recipient", _Part(line.operations, line.data, ())
 
 
-def _new(
-    line: Purpose, part: _Part, fresh: frozenset[Cell], data: Mapping[str, Datum], field: str, what: str
-) -> Found:
+def _new(line: Purpose, part: _Part, fresh: frozenset[Cell], data: Mapping[str, Datum], field: str, what: str) -> Found:
     """Cells that were not there: nobody agreed to them under the former version.
 
     Made anonymous, data are allowed without any act of the person, and so are cells that come with them.

@@ -65,7 +65,7 @@ def without_opt_out(state: SubjectState, event: PreferenceSet, recorded_at: int,
     if event.actor.role is ActorRole.GUARDIAN:
         return _with_lift(state, event, recorded_at, offset) if may_loosen(state, event, recorded_at) else state
     own = tuple([opt_out for opt_out in known if _is_own(opt_out, event)])
-    if event.actor.role is ActorRole.SUBJECT and any(each.actor_role is ActorRole.GUARDIAN for each in known):
+    if event.actor.role is ActorRole.SUBJECT and any(each.actor_role is not ActorRole.SUBJECT for each in known):
         state = _with_lift(state, event, recorded_at, offset)
     if not own:
         return state

@@ -59,6 +59,15 @@ def test_a_guardians_opt_out_that_counted_is_not_lost_to_later_ones_that_do_not(
     assert reason(history, PUSH) is Reason.OPTED_OUT
 
 
+def test_who_is_of_age_lifts_what_was_made_to_count_whatever_the_ages_say() -> None:
+    objection = {"PreferenceSet": {"purpose": "push.personalised", "opted_out": True, "actor": MUM}}
+    ages = [said(band, "inferred") for _ in range(16) for band in ("minor", "adult")]
+    history = [*LINKED, objection, *ages, said("child", "verified"), BORN_1990]
+    lifted = {"PreferenceSet": {"purpose": "push.personalised", "opted_out": False}}
+    assert reason([*history, given(PUSH)], PUSH) is Reason.OPTED_OUT
+    assert reason([*history, lifted, given(PUSH)], PUSH) is Reason.CONSENT
+
+
 def test_no_repetition_of_an_age_moves_the_day_on_which_it_changed() -> None:
     history = [*LINKED, *VERIFIED, said("child", "declared"), {"PolicyAccepted": {"policy_version": 1, "actor": MUM}}]
     history += [said("adult", "verified", occurred="PT1M"), said("adult", "verified"), given(GENDER, actor=MUM)]

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -389,3 +390,8 @@ def _assert_no_more_is_allowed(before: list[Decision], after: list[Decision], ev
 
 TestPromise = Promise.TestCase
 TestPromise.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.slow
+class TestPromiseAtLength(Promise.TestCase):
+    settings = settings(max_examples=300, stateful_step_count=80, deadline=None)

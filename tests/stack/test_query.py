@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,9 +75,9 @@ async def url_of(child: Child) -> str:
 
 
 @asynccontextmanager
-async def serving(settings: Settings, directory: Path) -> AsyncIterator[Serving]:
+async def serving(settings: Settings, directory: Path, roles: Iterable[CallerRole] = ROLES) -> AsyncIterator[Serving]:
     tokens = directory / f"tokens-{uuid.uuid4().hex[:6]}"
-    token = add_token(tokens, "tests", ROLES)
+    token = add_token(tokens, "tests", tuple(roles))
     with node(msgspec.structs.replace(settings, token_file=str(tokens), http_port=0), directory) as child:
         headers = {"authorization": f"Bearer {token}"}
         async with httpx.AsyncClient(base_url=await url_of(child), headers=headers, timeout=WAIT_S) as client:

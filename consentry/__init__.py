@@ -1,0 +1,69 @@
+"""Consentry: ask before you collect. What a service imports.
+
+Each name is loaded when it is first asked for: some need an extra that not every service installs (`ConsentClient`:
+consentry[client]), and `import consentry` itself stays light. Events are in consentry.events.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from consentry.client import AsyncConsentClient, ConsentClient
+    from consentry.decision import Decision, Request
+    from consentry.errors import ConsentryError, InvalidEvent, InvalidPolicy, NotFresh, Unavailable
+    from consentry.publisher import ConsentPublisher
+    from consentry.replica import ConsentReplica
+    from consentry.settings import Settings, load_settings
+    from consentry.terms import Form, Operation, Position, Reason, Status
+
+_MODULE_OF = {
+    "AsyncConsentClient": "client",
+    "ConsentClient": "client",
+    "ConsentPublisher": "publisher",
+    "ConsentReplica": "replica",
+    "ConsentryError": "errors",
+    "Decision": "decision",
+    "Form": "terms",
+    "InvalidEvent": "errors",
+    "InvalidPolicy": "errors",
+    "NotFresh": "errors",
+    "Operation": "terms",
+    "Position": "terms",
+    "Reason": "terms",
+    "Request": "decision",
+    "Settings": "settings",
+    "Status": "terms",
+    "Unavailable": "errors",
+    "load_settings": "settings",
+}
+
+__all__ = [
+    "AsyncConsentClient",
+    "ConsentClient",
+    "ConsentPublisher",
+    "ConsentReplica",
+    "ConsentryError",
+    "Decision",
+    "Form",
+    "InvalidEvent",
+    "InvalidPolicy",
+    "NotFresh",
+    "Operation",
+    "Position",
+    "Reason",
+    "Request",
+    "Settings",
+    "Status",
+    "Unavailable",
+    "load_settings",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'consentry' has no attribute {name!r}")
+    return getattr(import_module(f"consentry.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

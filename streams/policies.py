@@ -1,4 +1,4 @@
-"""Publish a revision of the policy: checked, written once, and the first in the log stands."""
+"""Write to policy-revisions: a revision or a declaration is checked and written once; the first revision stands."""
 
 from uuid import UUID
 
@@ -8,9 +8,19 @@ from aiokafka.errors import KafkaError
 
 from consentry.codec import encode_policy_event
 from consentry.errors import InvalidPolicy, Unavailable
-from consentry.events import PolicyRevised
+from consentry.events import AnyPolicyEvent, PolicyRevised
 from consentry.kafka_defaults import PRODUCER_DEFAULTS
-from consentry.policy import Policies, Revision, missing_clauses, parse_policy, prepare_revision
+from consentry.policy import (
+    AnyDeclaration,
+    Policies,
+    Revision,
+    check_declaration,
+    missing_clauses,
+    of_this_log,
+    parse_policy,
+    prepare_revision,
+    standing_declaration,
+)
 from consentry.policy.wording import hash_of
 from consentry.replica import PolicyFollower
 from consentry.settings import Settings
@@ -35,6 +45,16 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
     """clauses that the document names and the wording does not show"""
 
 
+class Declared(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in the log besides revisions, and where."""
+
+    policy: str
+    event_id: UUID
+    position: Position
+    written_now: bool
+    """False: the same was declared before"""
+
+
 async def publish_revision(
     settings: Settings, document: str, text: str, *, now: int, event_id: UUID, producer: str = ""
 ) -> Publication:
@@ -52,10 +72,32 @@ async def publish_revision(
         if standing is not None:
             return _publication(standing, text, written_now=False)
         revision = prepare_revision(document, text, follower.policies, now, event_id=event_id, producer=producer)
-        offset = await _write(settings, revision)
-        if not await follower.wait_for(offset, settings.acknowledge_timeout_ms):
-            raise Unavailable("it was written, but not read back in time", where=TOPIC, remedy="repeat it: it is safe")
-        return _publication(_first(follower.policies, revision, offset), text, written_now=True)
+        position = await _written(settings, follower, revision)
+        return _publication(_first(follower.policies, revision, position), text, written_now=True)
+    finally:
+        await follower.stop()
+
+
+async def declare(settings: Settings, declaration: AnyDeclaration, *, now: int) -> Declared:
+    """Declare it under the policy that the log holds, or find that it is declared already.
+
+    Raises InvalidPolicy when it may not be declared; UntrustedLog; Unavailable when it is not known whether it was
+    written: safe to repeat.
+    """
+    await require_topics(settings)
+    follower = PolicyFollower(settings)
+    await follower.start()
+    try:
+        declaration = of_this_log(declaration, follower.policies)
+        standing = standing_declaration(declaration, follower.policies)
+        if standing is not None:
+            event = standing.event
+            position, written_now = standing.position, False
+        else:
+            check_declaration(declaration, follower.policies, now)
+            event = declaration
+            position, written_now = await _written(settings, follower, declaration), True
+        return Declared(policy=event.policy, event_id=event.event_id, position=position, written_now=written_now)
     finally:
         await follower.stop()
 
@@ -80,12 +122,12 @@ def _standing(policies: Policies, version: int, document: str, text: str) -> Rev
     return None
 
 
-def _first(policies: Policies, written: PolicyRevised, offset: int) -> Revision:
+def _first(policies: Policies, written: PolicyRevised, position: Position) -> Revision:
     """The revision of that version which stands. Raises InvalidPolicy where it is another publisher's."""
     for revision in policies.revisions:
         if revision.version != written.version:
             continue
-        if revision.position.offset == offset or revision.event.document == written.document:
+        if revision.position == position or revision.event.document == written.document:
             return revision
         raise InvalidPolicy(
             f"another version {written.version} was published first, at {revision.position}",
@@ -106,12 +148,20 @@ def _publication(revision: Revision, text: str, *, written_now: bool) -> Publica
     )
 
 
-async def _write(settings: Settings, revision: PolicyRevised) -> int:
-    value = encode_policy_event(revision)
+async def _written(settings: Settings, follower: PolicyFollower, event: AnyPolicyEvent) -> Position:
+    """Where it stands, acknowledged and read back. Raises InvalidPolicy, Unavailable."""
+    offset = await _write(settings, event)
+    if not await follower.wait_for(offset, settings.acknowledge_timeout_ms) or follower.genesis is None:
+        raise Unavailable("it was written, but not read back in time", where=TOPIC, remedy="repeat it: it is safe")
+    return Position(follower.genesis.epoch, 0, offset)
+
+
+async def _write(settings: Settings, event: AnyPolicyEvent) -> int:
+    value = encode_policy_event(event)
     if len(value) > MAX_RECORD_BYTES:
         raise InvalidPolicy(
             f"document and wording have {len(value)} bytes, at most {MAX_RECORD_BYTES} fit",
-            where=f"{revision.policy}: text",
+            where=f"{event.policy}: text",
         )
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.bootstrap_servers,
@@ -122,7 +172,7 @@ async def _write(settings: Settings, revision: PolicyRevised) -> int:
     try:
         await producer.start()
         topic = settings.topic(TOPIC)
-        written = await producer.send_and_wait(topic, value, revision.policy.encode(), partition=0)
+        written = await producer.send_and_wait(topic, value, event.policy.encode(), partition=0)
     except KafkaError as fault:
         raise Unavailable(
             f"whether it was written is not known: {fault}", where=TOPIC, remedy="repeat it: it is safe"

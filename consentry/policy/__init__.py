@@ -1,6 +1,7 @@
 """The policy: its document typed and checked, its history, what a revision must fulfil. No consent state."""
 
 from consentry.policy.changes import Change, ChangeClass, Changes, changes_between
+from consentry.policy.declaration import AnyDeclaration, check_declaration, of_this_log, standing_declaration
 from consentry.policy.document import (
     ALLOWING,
     LEAVING,
@@ -22,6 +23,7 @@ from consentry.policy.wording import clause_hashes, clauses_of, missing_clauses
 __all__ = [
     "ALLOWING",
     "LEAVING",
+    "AnyDeclaration",
     "Change",
     "ChangeClass",
     "Changes",
@@ -38,11 +40,14 @@ __all__ = [
     "Vocabulary",
     "changed_clauses",
     "changes_between",
+    "check_declaration",
     "check_follows",
     "check_wording",
     "clause_hashes",
     "clauses_of",
     "missing_clauses",
+    "of_this_log",
     "parse_policy",
     "prepare_revision",
+    "standing_declaration",
 ]

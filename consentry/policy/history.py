@@ -45,6 +45,8 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
     """from then on the service is discontinued"""
     controller_changes: tuple[ControllerChanged, ...] = ()
     incidents: tuple[IncidentDeclared, ...] = ()
+    declared: tuple[RecordedPolicyEvent, ...] = ()
+    """whatever is no revision, as it was recorded, oldest first"""
     ignored: tuple[Position, ...] = ()
     """of revisions that do not follow: two publishers at once, and the other was first"""
 
@@ -55,7 +57,7 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
         """
         if self.position is not None and recorded.position <= self.position:
             return self
-        position = recorded.position
+        position, declared = recorded.position, (*self.declared, recorded)
         match recorded.event:
             case PolicyRevised() as event:
                 return self._after_revision(event, recorded)
@@ -63,12 +65,13 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
                 first = event.effective_at
                 if self.discontinued_at is not None:
                     first = min(first, self.discontinued_at)
-                return msgspec.structs.replace(self, position=position, discontinued_at=first)
+                return msgspec.structs.replace(self, position=position, declared=declared, discontinued_at=first)
             case ControllerChanged() as event:
                 changes = (*self.controller_changes, event)
-                return msgspec.structs.replace(self, position=position, controller_changes=changes)
+                return msgspec.structs.replace(self, position=position, declared=declared, controller_changes=changes)
             case IncidentDeclared() as event:
-                return msgspec.structs.replace(self, position=position, incidents=(*self.incidents, event))
+                incidents = (*self.incidents, event)
+                return msgspec.structs.replace(self, position=position, declared=declared, incidents=incidents)
             case other:
                 assert_never(other)
 

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from consentry.events import ControllerChanged, IncidentDeclared, PolicyRevised, ServiceDiscontinued
 from consentry.policy import Policies, Revision
 from streams.query.problems import Refusal
 
@@ -16,12 +17,22 @@ class RevisionSummary(msgspec.Struct, frozen=True, kw_only=True):
     in_force: bool
 
 
+class PolicyDeclaration(msgspec.Struct, frozen=True, kw_only=True):
+    """What else concerns everybody, as it was declared."""
+
+    position: str
+    recorded_at: int
+    declared: ServiceDiscontinued | ControllerChanged | IncidentDeclared
+
+
 class PolicyRevisions(msgspec.Struct, frozen=True, kw_only=True):
     """Every version that was published, oldest first."""
 
     revisions: tuple[RevisionSummary, ...]
     discontinued_at: int | None
     """when the service ends, or has ended"""
+    declarations: tuple[PolicyDeclaration, ...]
+    """ends of the service, changes of the controller and incidents, oldest first"""
 
 
 class PolicyRevision(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +49,11 @@ def policy_revisions(policies: Policies, now: int) -> PolicyRevisions:
     return PolicyRevisions(
         revisions=tuple(_summary(revision, current) for revision in policies.revisions),
         discontinued_at=policies.discontinued_at,
+        declarations=tuple(
+            PolicyDeclaration(position=str(each.position), recorded_at=each.recorded_at, declared=each.event)
+            for each in policies.declared
+            if not isinstance(each.event, PolicyRevised)
+        ),
     )
 
 

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from casebook import patched, revised
 from contract.in_memory import act, question
-from running import WAIT_S, make_topics, settings_for, worker
+from running import WAIT_S, make_topics, settings_for, until_assigned, worker
 from stack.test_cases_revised import _publish
 from stack.test_query import Serving, now_ms, serving
 from unit.story import DOCUMENT, TEXT
@@ -190,7 +190,8 @@ async def _workers_die(settings: Settings, directory: Path, chance: random.Rando
     """One after another, killed or told to stop."""
     while True:
         with worker(settings, directory) as running:
-            await asyncio.sleep(chance.uniform(2, 6))
+            await until_assigned(running)
+            await asyncio.sleep(chance.uniform(1, 5))
             assert running.process.poll() is None, running.output
             if chance.random() < 0.5:
                 running.kill()
@@ -237,7 +238,7 @@ async def test_no_history_holds_an_allow_after_an_acknowledged_stop(
     expected = {Reason.CONSENT, Reason.WITHDRAWN, Reason.REFUSED, Reason.REVOKED, Reason.GUARDIAN_REQUIRED}
     expected |= {Reason.RECONSENT_DUE, Reason.SUBJECT_CLOSED}
     assert expected <= history.answers.keys()
-    assert history.pairs > 500
+    assert history.pairs > 100
 
 
 async def _all_act(people: list[Person]) -> None:

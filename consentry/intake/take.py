@@ -32,6 +32,7 @@ from consentry.partition import partition_of
 from consentry.policy import Policies, Policy
 from consentry.settings import Secret, Settings
 from consentry.state.direction import tightens
+from consentry.state.knowledge import is_informed
 from consentry.state.row import SubjectState
 from consentry.terms import Position
 
@@ -271,13 +272,14 @@ def _fills_in(event: AnySubjectEvent, by: Measure) -> bool:
     return (
         isinstance(event, ConsentGiven | ConsentReaffirmed | PreferenceSet)
         and bearing_of(event) is Bearing.LOOSENS
-        and event.expected_position is None  # what a caller says was seen is never said otherwise
         and _has_seen_the_row(event, by.rows.known(event.subject))
     )
 
 
 def _has_seen_the_row(event: ConsentGiven | ConsentReaffirmed | PreferenceSet, row: SubjectState | None) -> bool:
     """Whether the person knew of what was tightened before the list: a list must not wave it aside."""
+    if event.expected_position is not None:  # what a caller says was seen holds alone, and must be all of it
+        return row is not None and is_informed(row, event.expected_position)
     if row is None or row.tightened_position is None:
         return True
     return all(event.occurred_at > recorded_at for recorded_at in _tightened_at(row))

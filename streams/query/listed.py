@@ -3,7 +3,8 @@
 The node's row may be older than a revocation that the log holds already. So a position is filled in only once the
 tightening stands and the node has seen it: the row must then be the one that intake judged by, with the list's own
 events folded into it and nothing else. Where that is not proven in time, the event is sent as it is, and the fold
-judges it by its clock.
+judges it by its clock, or by the position that its caller says was seen: such a position is moved on only from the
+judged row's own last tightening.
 """
 
 from collections.abc import Mapping, Sequence

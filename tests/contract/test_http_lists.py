@@ -89,11 +89,35 @@ async def test_what_is_not_seen_in_time_is_not_said_to_have_been() -> None:
     assert not await is_allowed(node)
 
 
-async def test_what_the_caller_says_to_have_seen_stands() -> None:
+@pytest.mark.parametrize("kind", [Node, StaleNode])
+async def test_who_saw_the_rows_last_tightening_has_seen_the_own_one_in_the_list_too(kind: type[Node]) -> None:
+    """By its clock the grant could not have known of what was revoked after it; the caller says that it was shown."""
+    node = kind()
+    revoked = (await node.record(REVOKED)).json()["position"]
+    node.log.fold()
+    answer = await node.record([first(), then(expected_position=revoked)], params={"wait": "1000"})
+    assert [event["effect"] for event in answer.json()["events"]] == ["applied", "applied"]
+    withdrawn, given = [event["position"] for event in answer.json()["events"]]
+    assert given_of(node) == [(given, withdrawn)]
+    assert await is_allowed(node)
+
+
+async def test_who_saw_another_position_than_the_rows_last_tightening_has_seen_nothing_more() -> None:
     node = Node()
-    withdrawn = (await node.record(act("ConsentWithdrawn"))).json()["position"]
-    await node.record([first(), then(expected_position=withdrawn)])
-    assert [seen for _, seen in given_of(node)] == [withdrawn]
+    seen = (await node.record(act("ConsentWithdrawn"))).json()["position"]
+    await node.record(REVOKED)
+    await node.record([first(), then(expected_position=seen)])
+    assert [position for _, position in given_of(node)] == [seen]
+    assert not await is_allowed(node)
+
+
+async def test_what_a_caller_saw_is_not_moved_on_over_a_revocation_that_its_node_had_not_seen() -> None:
+    node = StaleNode()
+    seen = (await node.record(act("ConsentWithdrawn"))).json()["position"]
+    node.log.fold()
+    await node.record(REVOKED)
+    await node.record([first(), then(expected_position=seen)])
+    assert [position for _, position in given_of(node)] == [seen]
     assert not await is_allowed(node)
 
 

@@ -254,11 +254,18 @@ def test_a_list_does_not_wave_aside_a_stop_that_the_person_had_not_seen() -> Non
     assert grant_and_expected(later, rows=revoked) == (0, None)
 
 
-def test_what_a_caller_says_to_have_seen_is_not_said_otherwise() -> None:
+def test_what_a_caller_says_to_have_seen_moves_on_only_from_the_rows_last_tightening() -> None:
     revoked = row_after(take(body_of("ConsentRevoked")), recorded_at=NOW)
-    for said in (position(1), position(9)):
-        body = [body_of("ConsentWithdrawn"), body_of("ConsentGiven", expected_position=said)]
-        assert grant_and_expected(body) == grant_and_expected(body, rows=revoked) == (None, said)
+    for said, after in ((position(1), 0), (position(0), None), (position(9), None)):
+        body = [body_of("ConsentWithdrawn"), body_of("ConsentGiven", expected_position=said, occurred_at=NOW - 1)]
+        assert grant_and_expected(body, rows=revoked) == (after, said)
+        assert grant_and_expected(body) == (None, said)  # a row without a tightening: nothing was to be seen
+
+
+def test_a_later_clock_is_no_match_for_what_a_caller_says_to_have_seen() -> None:
+    revoked = row_after(take(body_of("ConsentRevoked")), recorded_at=NOW)
+    given = body_of("ConsentGiven", expected_position=position(9), occurred_at=NOW + 1)
+    assert grant_and_expected([body_of("ConsentWithdrawn"), given], rows=revoked) == (None, position(9))
 
 
 @pytest.mark.parametrize(

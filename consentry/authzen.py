@@ -4,7 +4,7 @@ What a gateway adds beyond these fields is ignored, as the specification asks.
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
@@ -13,6 +13,9 @@ from consentry.terms import Basis, Form, Reason, Status
 
 EVALUATION_PATH = "/access/v1/evaluation"
 EVALUATIONS_PATH = "/access/v1/evaluations"
+SEARCH_SUBJECT_PATH = "/access/v1/search/subject"
+SEARCH_RESOURCE_PATH = "/access/v1/search/resource"
+SEARCH_ACTION_PATH = "/access/v1/search/action"
 CONFIGURATION_PATH = "/.well-known/authzen-configuration"
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
@@ -149,12 +152,102 @@ class EvaluationsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """JSON of an EvaluationAnswer each, or of an Undecided"""
 
 
+class Kind(msgspec.Struct, frozen=True):
+    """What is searched for: of which type. An id beside it is ignored."""
+
+    type: Name
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of the results is asked for."""
+
+    token: str | None = None
+    """`next_token` of the page before; left out, or empty: the first page"""
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    """results at the most; a page may hold fewer, and still not be the last"""
+
+
+class SubjectSearchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """For whom may this be done?"""
+
+    subject: Kind
+    action: Action
+    resource: Resource
+    context: CheckContext | None = None
+    page: Page | None = None
+
+
+class ResourceSearchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """For which purposes may this be done?"""
+
+    subject: Subject
+    action: Action
+    resource: Kind
+    context: CheckContext | None = None
+    page: Page | None = None
+
+
+class ActionSearchRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be done for this purpose?"""
+
+    subject: Subject
+    resource: Resource
+    context: CheckContext | None = None
+    page: Page | None = None
+
+
+class NextPage(msgspec.Struct, frozen=True, kw_only=True):
+    next_token: str
+    """for the next page; empty: this was the last"""
+    count: int
+    """results on this page"""
+
+
+class SearchContext(msgspec.Struct, frozen=True, kw_only=True):
+    policy_version: int | None
+    warnings: tuple[str, ...] = ()
+    """as in the answer to a check"""
+
+
+class SubjectsFound(msgspec.Struct, frozen=True, kw_only=True):
+    results: tuple[Subject, ...]
+    page: NextPage
+    context: SearchContext
+
+
+class ResourcesFound(msgspec.Struct, frozen=True, kw_only=True):
+    results: tuple[Resource, ...]
+    page: NextPage
+    context: SearchContext
+
+
+class ActionsFound(msgspec.Struct, frozen=True, kw_only=True):
+    results: tuple[Action, ...]
+    page: NextPage
+    context: SearchContext
+
+
 class Configuration(msgspec.Struct, frozen=True, kw_only=True):
     """Where this policy decision point is asked what."""
 
     policy_decision_point: str
     access_evaluation_endpoint: str
     access_evaluations_endpoint: str
+    search_subject_endpoint: str
+    search_resource_endpoint: str
+    search_action_endpoint: str
+
+    @classmethod
+    def at(cls, base: str) -> Self:
+        """Of the decision point that is reached at this URL, which ends without a slash."""
+        return cls(
+            policy_decision_point=base,
+            access_evaluation_endpoint=base + EVALUATION_PATH,
+            access_evaluations_endpoint=base + EVALUATIONS_PATH,
+            search_subject_endpoint=base + SEARCH_SUBJECT_PATH,
+            search_resource_endpoint=base + SEARCH_RESOURCE_PATH,
+            search_action_endpoint=base + SEARCH_ACTION_PATH,
+        )
 
 
 def answer_of(decision: Decision, warnings: tuple[str, ...] = ()) -> EvaluationAnswer:

@@ -54,6 +54,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """the address that a query node listens on"""
     http_port: int = 8480
     """its port; 0: a free one"""
+    public_url: str = ""
+    """how callers reach query nodes, as behind a proxy that ends TLS: what AuthZEN's metadata names; empty: as asked"""
     node_url: str = ""
     """where the commands that ask a query node find it; empty: http_host and http_port of this machine"""
     bearer_token: Secret = Secret("")
@@ -70,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """of an HTTP request"""
     max_batch: int = 500
     """events in one list, evaluations in one request"""
+    search_subjects: int = 2_000
+    """that one page of a search for subjects looks at, at the most"""
     max_json_depth: int = 32
     """how deeply a request's JSON may nest"""
     request_timeout_ms: int = 10_000

@@ -48,6 +48,8 @@ class Vocabulary(msgspec.Struct, frozen=True, kw_only=True):
     subject_types: Mapping[str, str] = {}
     actions: Mapping[str, Operation] = {}
     resource_types: Mapping[str, str] = {}
+    data: Mapping[str, tuple[str, ...]] = {}
+    """of a gateway's resource type: what it is about, where a question of that type names no data"""
 
 
 class Datum(msgspec.Struct, frozen=True, kw_only=True):

@@ -66,7 +66,7 @@ def parse_policy(document: str) -> Policy:
         time_zone=_time_zone(top["time_zone"]),
         freshness=_freshness(top),
         subject_types=subject_types,
-        authzen=_vocabulary(top, subject_types),
+        authzen=_vocabulary(top, subject_types, data),
         clause_of=_clause_of(top["clause_of"]),
         storage_location=top.text("storage_location"),
         transfer_mechanisms=top.words("transfer_mechanisms"),
@@ -128,20 +128,31 @@ def _freshness(top: Record) -> Freshness:
     )
 
 
-def _vocabulary(top: Record, subject_types: tuple[str, ...]) -> Vocabulary:
+def _vocabulary(top: Record, subject_types: tuple[str, ...], data: Mapping[str, Datum]) -> Vocabulary:
     field = top.get("authzen")
     if field is None:
         return Vocabulary()
-    record = field.record(may=("subject_types", "actions", "resource_types"))
+    record = field.record(may=("subject_types", "actions", "resource_types", "data"))
+    resource_types = record.entries("resource_types")
     return Vocabulary(
         subject_types={
             theirs: _one_of(value, subject_types) for theirs, value in record.entries("subject_types").items()
         },
         actions={theirs: value.term(Operation) for theirs, value in record.entries("actions").items()},
-        resource_types={
-            theirs: _one_of(value, RESOURCE_TYPES) for theirs, value in record.entries("resource_types").items()
+        resource_types={theirs: _one_of(value, RESOURCE_TYPES) for theirs, value in resource_types.items()},
+        data={
+            theirs: _meant_data(theirs, value, resource_types, data) for theirs, value in record.entries("data").items()
         },
     )
+
+
+def _meant_data(
+    theirs: str, field: Field, resource_types: Mapping[str, Field], data: Mapping[str, Datum]
+) -> tuple[str, ...]:
+    """What a gateway's resource type is about. Never of our own types: who speaks our words names the data."""
+    if theirs not in resource_types or theirs in RESOURCE_TYPES:
+        raise field.fault(f"{theirs[:40]} is no resource type of a gateway's here", "name it in resource_types first")
+    return tuple(_one_of(item, tuple(data)) for item in field.items())
 
 
 def _one_of(field: Field, known: tuple[str, ...]) -> str:

@@ -30,7 +30,7 @@ _TEXTS = (
     ("language", EDITORIAL),
     ("subject_types", EDITORIAL),
 )
-_TABLES = ("authzen.subject_types", "authzen.actions", "authzen.resource_types", "clause_of")
+_TABLES = ("authzen.subject_types", "authzen.actions", "authzen.resource_types", "authzen.data", "clause_of")
 """words only, whatever changes in them"""
 _EXEMPTION_FLAGS = (
     # field, when it is set, when it is taken away

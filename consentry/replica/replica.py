@@ -1,9 +1,11 @@
 """ConsentReplica: asks and answers in this process, and denies when it cannot prove how fresh it is."""
 
 import asyncio
+import heapq
 import logging
 import time
 from collections.abc import AsyncIterator
+from itertools import islice
 
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
@@ -116,6 +118,14 @@ class ConsentReplica:
     def subjects(self) -> int:
         """How many subjects the replica holds."""
         return sum(len(rows) for rows in self._reader.rows.values()) if self._reader is not None else 0
+
+    def subjects_after(self, subject: str, limit: int) -> tuple[str, ...]:
+        """The next subjects held here, by name (as bytes); "" begins. At the most `limit`, fewer only at the end."""
+        if self._reader is None:
+            return ()
+        key = subject.encode()
+        following = heapq.merge(*(rows.keys_after(key, limit) for rows in self._reader.rows.values()))
+        return tuple(each.decode() for each in islice(following, limit))
 
     def staleness_ms(self, partition: int, now: int | None = None) -> int | None:
         """How old the rows of a partition can be at the most, the policies too; None when nothing proves it."""

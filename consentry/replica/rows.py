@@ -1,5 +1,7 @@
 """The rows of one partition as compact bytes, and its watermark. Rows never go backwards. No Kafka, no clock."""
 
+from bisect import bisect_right
+
 import msgspec
 
 from consentry.codec import decode_row, decode_state_record
@@ -17,7 +19,7 @@ DECODED_ROWS = 4_096
 class PartitionRows:
     """What consent-state holds of one partition. Memory: the key and the row's Avro bytes for each subject."""
 
-    __slots__ = ("_decoded", "_rows", "heard", "partition", "watermark")
+    __slots__ = ("_decoded", "_rows", "_sorted", "heard", "partition", "watermark")
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
@@ -26,6 +28,7 @@ class PartitionRows:
         """when the watermark was written and taken in"""
         self._rows: dict[bytes, bytes] = {}
         self._decoded: dict[bytes, tuple[bytes, SubjectState]] = {}
+        self._sorted: list[bytes] = []
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -82,6 +85,13 @@ class PartitionRows:
             self._decoded.clear()
         self._decoded[key] = (value, state)
         return state
+
+    def keys_after(self, key: bytes, limit: int) -> list[bytes]:
+        """Keys greater than `key`, in order. They are sorted when asked for: none is ever taken out."""
+        if len(self._sorted) < len(self._rows):
+            self._sorted = sorted(self._rows)
+        begin = bisect_right(self._sorted, key)
+        return self._sorted[begin : begin + limit]
 
     def items(self) -> list[tuple[bytes, bytes]]:
         return list(self._rows.items())

@@ -1,5 +1,6 @@
 """The node's HTTP API: one ASGI application, its checks on a bare route, its documentation by FastAPI."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -9,8 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from consentry.authzen import CONFIGURATION_PATH, EVALUATION_PATH, EVALUATIONS_PATH, Configuration
-from consentry.errors import Problem
+from consentry.authzen import CONFIGURATION_PATH, Configuration
+from consentry.errors import ConsentryError, Problem
 from consentry.intake import Caller
 from consentry.settings import Settings
 from consentry.terms import ENGINE_VERSION
@@ -30,9 +31,11 @@ from streams.query.problems import Refusal
 from streams.query.reference_page import reference_page
 from streams.query.roles import OPEN_ROUTES, authorise
 from streams.query.seams import Clock, Replica, Writer, wall_clock_ms
+from streams.query.search import ActionSearchRoute, ResourceSearchRoute, SubjectSearchRoute
 from streams.query.subjects import subject_view
 
 _encoder = msgspec.json.Encoder()
+_PUBLIC_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 
 
 class Api(FastAPI):
@@ -84,13 +87,13 @@ def create_api(
         dependencies=[Depends(_guard(access))],
     )
     answering = Answering(settings, replica, metrics, clock)
-    routes = (EvaluationRoute, EvaluationsRoute)
+    routes = (EvaluationRoute, EvaluationsRoute, SubjectSearchRoute, ResourceSearchRoute, ActionSearchRoute)
     api.checks = {kind.path: kind(settings, access, answering, metrics) for kind in routes}
     # so that another method is told which one is right
     api.router.routes.extend(Route(path, check, methods=["POST"]) for path, check in api.checks.items())
     _add_events(api, settings, EventDoor(settings, replica, writer, metrics, clock))
     _add_readings(api, settings, replica, clock)
-    _add_configuration(api)
+    _add_configuration(api, settings)
     _add_operations(api, replica, metrics)
     _answer_with_problems(api, metrics)
     return api
@@ -151,18 +154,19 @@ def _add_readings(api: Api, settings: Settings, replica: Replica, clock: Clock) 
         return _json(policy_revision(version, replica.policies, clock()))
 
 
-def _add_configuration(api: Api) -> None:
+def _add_configuration(api: Api, settings: Settings) -> None:
+    known = settings.public_url.rstrip("/")
+    if known and not _PUBLIC_URL.fullmatch(known):
+        raise ConsentryError(
+            f"{known[:128]!r} is no URL of a node",
+            where="public_url",
+            remedy="https://host or https://host/path, without ? and #",
+        )
+
     @api.get(CONFIGURATION_PATH, summary="Where an AuthZEN client asks", tags=["checks"], **answers("Configuration"))
     async def configuration(request: Request) -> Response:
-        """As the caller reached this node: behind a proxy that is the proxy's name."""
-        base = str(request.base_url).rstrip("/")
-        return _json(
-            Configuration(
-                policy_decision_point=base,
-                access_evaluation_endpoint=base + EVALUATION_PATH,
-                access_evaluations_endpoint=base + EVALUATIONS_PATH,
-            )
-        )
+        """As `public_url` names this node, or else as the caller reached it."""
+        return _json(Configuration.at(known or str(request.base_url).rstrip("/")))
 
 
 def _add_operations(api: Api, replica: Replica, metrics: Metrics) -> None:

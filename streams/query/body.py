@@ -33,12 +33,15 @@ def header(headers: Headers, name: bytes) -> bytes | None:
 
 
 def check_media_type(headers: Headers) -> None:
-    """Raises Refusal (415) unless the body is said to be JSON: no page in a browser can say so unasked."""
+    """Raises Refusal unless the body is said to be JSON: no page in a browser can say so unasked.
+
+    400 and not 415: AuthZEN's certification asks for it, and one answer on every path is enough.
+    """
     media_type = (header(headers, b"content-type") or b"").partition(b";")[0].strip().lower()
     if media_type != b"application/json":
         raise Refusal(
             "the body must be application/json",
-            status=415,
+            status=400,
             code="NOT_JSON",
             remedy="send `Content-Type: application/json`",
         )

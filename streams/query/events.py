@@ -20,11 +20,10 @@ from streams.query.body import check_depth, check_media_type, header, read_body
 from streams.query.effects import effects_of
 from streams.query.listed import ListAppender
 from streams.query.metrics import Metrics
-from streams.query.problems import Refusal, refusal_of, unreadable
+from streams.query.problems import RETRY, Refusal, not_yet_visible, refusal_of, unreadable
 from streams.query.remembered import Remembered, Written
 from streams.query.seams import Clock, Replica, Writer
 
-_RETRY = (("retry-after", "1"),)
 _encoder = msgspec.json.Encoder()
 
 
@@ -96,19 +95,13 @@ class EventDoor:
         except InvalidEvent as fault:
             raise refusal_of(fault) from fault
         except Unavailable as fault:
-            raise Refusal(fault.what, status=503, code="UNAVAILABLE", remedy=fault.remedy, headers=_RETRY) from fault
+            raise Refusal(fault.what, status=503, code="UNAVAILABLE", remedy=fault.remedy, headers=RETRY) from fault
         return accepted, bool(submissions[0].place)
 
     async def _until_visible(self, position: Position) -> None:
         """What is judged by a subject's row is judged by one that has seen this. Raises Refusal."""
         if not await self._replica.wait_for(position, self._settings.visible_timeout_ms):
-            raise Refusal(
-                f"{position} is not visible at this node yet",
-                status=503,
-                code="NOT_YET_VISIBLE",
-                remedy="nothing was taken in: send it again",
-                headers=_RETRY,
-            )
+            raise not_yet_visible(position, "nothing was taken in: send it again")
 
     def _row_of(self, subject: str) -> SubjectState | None:
         return self._replica.view(subject).row
@@ -129,7 +122,7 @@ class EventDoor:
                 status=503,
                 code="OUTCOME_UNKNOWN",
                 remedy="send it again with the same event_id, or the same Idempotency-Key: nothing happens twice",
-                headers=_RETRY,
+                headers=RETRY,
                 event_ids=tuple(str(item.event.event_id) for item in accepted),
             ) from fault
         for item in accepted:

@@ -50,6 +50,12 @@ class Metrics:
             buckets=LATENCY_BOUNDS_S,
             registry=self._registry,
         )
+        self.search_seconds = Histogram(
+            "consentry_search_seconds",
+            "From a search's arrival to a page of its results",
+            buckets=LATENCY_BOUNDS_S,
+            registry=self._registry,
+        )
         self.append_seconds = Histogram(
             "consentry_append_seconds",
             "From an event's arrival to its acknowledgement, or its effect where that was waited for",

@@ -9,11 +9,20 @@ from fastapi import FastAPI
 from consentry.authzen import (
     EVALUATION_PATH,
     EVALUATIONS_PATH,
+    SEARCH_ACTION_PATH,
+    SEARCH_RESOURCE_PATH,
+    SEARCH_SUBJECT_PATH,
+    ActionSearchRequest,
+    ActionsFound,
     Configuration,
     EvaluationAnswer,
     EvaluationRequest,
     EvaluationsAnswer,
     EvaluationsRequest,
+    ResourceSearchRequest,
+    ResourcesFound,
+    SubjectSearchRequest,
+    SubjectsFound,
     Undecided,
 )
 from consentry.events import AnySubjectEvent
@@ -38,6 +47,12 @@ _TYPES = (
     EvaluationsRequest,
     EvaluationsAnswer,
     Undecided,
+    SubjectSearchRequest,
+    SubjectsFound,
+    ResourceSearchRequest,
+    ResourcesFound,
+    ActionSearchRequest,
+    ActionsFound,
     Configuration,
     Appended,
     AppendedList,
@@ -134,6 +149,9 @@ def describe(api: FastAPI) -> Document:
     document["paths"] = {
         EVALUATION_PATH: {"post": _check("evaluate", "May this be done? (OpenID AuthZEN 1.0)", *_ONE)},
         EVALUATIONS_PATH: {"post": _check("evaluate_several", "May these be done?", *_SEVERAL)},
+        SEARCH_SUBJECT_PATH: {"post": _check("search_subjects", "For whom may this be done?", *_SUBJECTS)},
+        SEARCH_RESOURCE_PATH: {"post": _check("search_resources", "For what may this be done?", *_RESOURCES)},
+        SEARCH_ACTION_PATH: {"post": _check("search_actions", "What may be done?", *_ACTIONS)},
         **document["paths"],
     }
     components = document.setdefault("components", {})
@@ -146,6 +164,9 @@ def describe(api: FastAPI) -> Document:
 
 
 _ONE = ("EvaluationRequest", "EvaluationAnswer")
+_SUBJECTS = ("SubjectSearchRequest", "SubjectsFound")
+_RESOURCES = ("ResourceSearchRequest", "ResourcesFound")
+_ACTIONS = ("ActionSearchRequest", "ActionsFound")
 _SEVERAL = ("EvaluationsRequest", "EvaluationsAnswer", "EvaluationAnswer")
 
 

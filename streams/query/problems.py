@@ -7,8 +7,10 @@ from http import HTTPStatus
 import msgspec
 
 from consentry.errors import ConsentryError, InvalidEvent, Problem
+from consentry.terms import Position
 
 MEDIA_TYPE = "application/problem+json"
+RETRY = (("retry-after", "1"),)
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +60,17 @@ class Refusal(ConsentryError):
 def unreadable(problem: Problem) -> Refusal:
     """400 for a request that cannot be understood; the problem names the field."""
     return Refusal(str(problem), status=400, code="MALFORMED", problems=(problem,))
+
+
+def not_yet_visible(position: Position, remedy: str) -> Refusal:
+    """503: safe to repeat."""
+    return Refusal(
+        f"{position} is not visible at this node yet",
+        status=503,
+        code="NOT_YET_VISIBLE",
+        remedy=remedy,
+        headers=RETRY,
+    )
 
 
 def refusal_of(fault: InvalidEvent) -> Refusal:

@@ -1,6 +1,8 @@
 """A check as it comes in, read into a Request in our words. No decision: what cannot be asked is refused or denied."""
 
 import difflib
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,12 +18,14 @@ from streams.query.body import decode
 from streams.query.problems import Refusal, unreadable
 
 MAX_WARNINGS = 20
+LOOKED_AT = 256
+"""foreign words of a context that are compared with ours; where there are more, nothing is allowed"""
 _OPERATIONS = {operation.value: operation for operation in Operation}
 _CONTEXT_FIELDS = tuple(field.name for field in msgspec.structs.fields(CheckContext))
 _KNOWN_WORDS = frozenset(_CONTEXT_FIELDS)
 _NOTHING_SAID = CheckContext()
 _NULL = b"null"
-_ALIKE = 0.75
+_ALIKE = 0.82
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,10 +43,26 @@ class Asked(msgspec.Struct, frozen=True):
 
     request: Request
     warnings: tuple[str, ...]
+    subject_type: str | None
+    """in the policy's words; None: it knows no such type"""
+    meant: Request | None = None
+    """the question with each misspelt field read as the one of ours that is meant: an ALLOW needs both to be allowed"""
+
+
+class _Said(NamedTuple):
+    """A context, read."""
+
+    context: CheckContext
+    warnings: list[str]
+    meant: CheckContext | None = None
+    """with its misspelt fields read as ours; None where none is misspelt"""
+    readable: bool = True
+    """False: a misspelt field holds what ours cannot"""
 
 
 _context = msgspec.json.Decoder(CheckContext)
 _words = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encoder = msgspec.json.Encoder()
 
 
 def asked_by(received: Received, policy: Policy | None, settings: Settings) -> Asked:
@@ -52,14 +72,25 @@ def asked_by(received: Received, policy: Policy | None, settings: Settings) -> A
     """
     if received.at is not msgspec.UNSET:
         raise _asks_of_the_past("/at")
-    context, warnings = _context_of(received.context)
+    said = _context_of(received.context, settings)
+    warnings = said.warnings
     words = _translated(received, policy, warnings)
-    data = (context.data,) if isinstance(context.data, str) else context.data or ()
-    request = Request(
+    known = words.known and said.readable
+    request = _request(received, said.context, words, settings, known=known)
+    if said.meant is None:
+        return Asked(request, tuple(warnings), words.subject_type)
+    return Asked(
+        request, tuple(warnings), words.subject_type, _request(received, said.meant, words, settings, known=known)
+    )
+
+
+def _request(received: Received, context: CheckContext, words: "_Words", settings: Settings, *, known: bool) -> Request:
+    data = words.data if context.data is None else (context.data,) if isinstance(context.data, str) else context.data
+    return Request(
         subject=_subject_of(words.subject_type, received.subject, settings),
         operation=words.operation,
         purpose=received.resource.id,
-        data=data if words.known else (),
+        data=data if known else (),
         recipient=context.recipient,
         form=context.form or Form.IDENTIFIABLE,
         active=context.active or False,
@@ -70,7 +101,6 @@ def asked_by(received: Received, policy: Policy | None, settings: Settings) -> A
         scene=context.scene or None,
         user_initiated=context.user_initiated or False,
     )
-    return Asked(request, tuple(warnings))
 
 
 class _Words(msgspec.Struct, frozen=True):
@@ -79,6 +109,8 @@ class _Words(msgspec.Struct, frozen=True):
     subject_type: str | None
     operation: Operation
     known: bool
+    data: tuple[str, ...] = ()
+    """what the resource is about, by the policy's vocabulary"""
 
 
 def _translated(received: Received, policy: Policy | None, warnings: list[str]) -> _Words:
@@ -98,7 +130,8 @@ def _translated(received: Received, policy: Policy | None, warnings: list[str]) 
     if resource_type not in RESOURCE_TYPES:
         unknown.append(f"resource type {received.resource.type[:64]!r}")
     warnings += [f"{word} is no word of the policy's: nothing is allowed for it" for word in unknown]
-    return _Words(subject_type, operation or Operation.COLLECT, known=not unknown)
+    data = vocabulary.data.get(received.resource.type, ())
+    return _Words(subject_type, operation or Operation.COLLECT, known=not unknown, data=data)
 
 
 def _subject_of(subject_type: str | None, subject: Subject, settings: Settings) -> str:
@@ -120,25 +153,54 @@ def _device_of(device: str | None, settings: Settings) -> str | None:
     return stored_device(device, settings)
 
 
-def _context_of(raw: msgspec.Raw | msgspec.UnsetType) -> tuple[CheckContext, list[str]]:
+def _context_of(raw: msgspec.Raw | msgspec.UnsetType, settings: Settings) -> _Said:
     if raw is msgspec.UNSET or bytes(raw) == _NULL:
-        return _NOTHING_SAID, []
+        return _Said(_NOTHING_SAID, [])
     context = decode(_context, raw, under="/context")
     words = decode(_words, raw, under="/context")
     if "at" in words:
         raise _asks_of_the_past("/context/at")
     if words.keys() <= _KNOWN_WORDS:
-        return context, []
-    return context, [_warning_of(word) for word in list(words.keys() - _KNOWN_WORDS)[:MAX_WARNINGS] if _near(word)]
+        return _Said(context, [])
+    return _with_misspelt(context, words, settings)
 
 
-def _near(word: str) -> list[str]:
+def _with_misspelt(context: CheckContext, words: dict[str, msgspec.Raw], settings: Settings) -> _Said:
+    """Fields that look like one of ours: they say nothing, and gain nothing where ours is not said beside them."""
+    foreign = [word for word in words if word not in _KNOWN_WORDS]
+    if len(foreign) > LOOKED_AT:
+        return _Said(context, [f"{len(foreign)} context fields are not ours: nothing is allowed"], readable=False)
+    near = {word: ours for word in foreign if (ours := _near(word)) is not None}
+    warnings = [f"context field {word[:64]!r} is ignored; is {ours!r} meant?" for word, ours in near.items()]
+    misspelt = {word: ours for word, ours in near.items() if ours not in words}
+    if not misspelt:
+        return _Said(context, warnings[:MAX_WARNINGS])
+    meant = _as_meant(words, misspelt, settings)
+    if meant is None:
+        warnings.insert(0, "a misspelt context field holds no value of the field that is meant: nothing is allowed")
+    return _Said(context, warnings[:MAX_WARNINGS], meant, readable=meant is not None)
+
+
+def _as_meant(words: dict[str, msgspec.Raw], misspelt: dict[str, str], settings: Settings) -> CheckContext | None:
+    """The context with its misspelt fields read as ours; None where they cannot be."""
+    if len(set(misspelt.values())) < len(misspelt):
+        return None
+    own = {word: value for word, value in words.items() if word in _KNOWN_WORDS}
+    own |= {ours: words[word] for word, ours in misspelt.items()}
+    try:
+        meant = _context.decode(_encoder.encode(own))
+        _position_of(meant.min_position)
+        _device_of(meant.device, settings)
+    except (msgspec.ValidationError, Refusal):
+        return None
+    return meant
+
+
+@lru_cache(maxsize=1_024)
+def _near(word: str) -> str | None:
+    """The field of ours that a word looks like."""
     plain = word[:64].lower().replace("-", "_")
-    return difflib.get_close_matches(plain, _CONTEXT_FIELDS, n=1, cutoff=_ALIKE)
-
-
-def _warning_of(word: str) -> str:
-    return f"context field {word[:64]!r} is ignored; is {_near(word)[0]!r} meant?"
+    return next(iter(difflib.get_close_matches(plain, _CONTEXT_FIELDS, n=1, cutoff=_ALIKE)), None)
 
 
 def _position_of(text: str | None) -> Position | None:

@@ -25,6 +25,9 @@ OPEN_ROUTES = frozenset(
 ROLES_OF_ROUTE: Mapping[str, frozenset[CallerRole]] = {
     "POST /access/v1/evaluation": frozenset({CallerRole.ASKER}),
     "POST /access/v1/evaluations": frozenset({CallerRole.ASKER}),
+    "POST /access/v1/search/subject": frozenset({CallerRole.ASKER}),
+    "POST /access/v1/search/resource": frozenset({CallerRole.ASKER}),
+    "POST /access/v1/search/action": frozenset({CallerRole.ASKER}),
     # which of them may send which event is intake's table
     "POST /v1/events": frozenset({CallerRole.PRODUCER, CallerRole.GUARDIAN_VERIFIER, CallerRole.OPERATOR}),
     "GET /v1/subjects/{subject}": frozenset({CallerRole.ASKER, CallerRole.AUDITOR}),

@@ -102,6 +102,9 @@ class InMemoryLog:
             for partition, offset in self._folded.items()
         }
 
+    def subjects_after(self, subject: str, limit: int) -> Sequence[str]:
+        return sorted(name for name in self._rows if name > subject)[:limit]
+
     def staleness_ms(self, partition: int, now: int | None = None) -> int | None:  # noqa: ARG002
         return self.age_ms
 

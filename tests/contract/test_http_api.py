@@ -141,6 +141,9 @@ async def test_the_description_is_openapi_3_1_and_names_every_path() -> None:
     assert set(document["paths"]) == {
         "/access/v1/evaluation",
         "/access/v1/evaluations",
+        "/access/v1/search/subject",
+        "/access/v1/search/resource",
+        "/access/v1/search/action",
         "/.well-known/authzen-configuration",
         "/v1/events",
         "/v1/subjects/{subject}",
@@ -202,12 +205,3 @@ async def test_the_page_of_the_api_needs_nothing_from_elsewhere() -> None:
     assert "http:" not in page
     assert "https:" not in page
     assert "<script" not in page
-
-
-async def test_an_authzen_client_finds_out_where_to_ask() -> None:
-    found = (await Node(token="").send("GET", "/.well-known/authzen-configuration")).json()
-    assert found == {
-        "policy_decision_point": "http://node",
-        "access_evaluation_endpoint": "http://node/access/v1/evaluation",
-        "access_evaluations_endpoint": "http://node/access/v1/evaluations",
-    }

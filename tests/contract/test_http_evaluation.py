@@ -94,17 +94,21 @@ async def test_what_a_gateway_adds_is_ignored() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "meant"),
+    ("word", "meant", "value"),
     [
-        ("recipent", "recipient"),
-        ("Active", "active"),
-        ("min-position", "min_position"),
-        ("transferMechanism", "transfer_mechanism"),
-        ("datas", "data"),
+        ("recipent", "recipient", "x"),
+        ("Active", "active", True),
+        ("min-position", "min_position", "e1.p0.o0"),
+        ("transferMechanism", "transfer_mechanism", "x"),
+        ("datas", "data", "x"),
     ],
 )
-async def test_a_misspelt_field_of_ours_is_answered_with_a_warning(word: str, meant: str) -> None:
-    answer = await Node().ask(question(**{word: "x"}))
+async def test_a_misspelt_field_of_ours_is_answered_with_a_warning(word: str, meant: str, value: object) -> None:
+    node = Node()
+    partition = partition_of("account:u-1", PARTITIONS)
+    answer = await node.ask(
+        question(**{word: value.replace("p0", f"p{partition}") if isinstance(value, str) else value})
+    )
     assert answer.status_code == 200
     (warning,) = answer.json()["context"]["warnings"]
     assert warning == f"context field {word!r} is ignored; is {meant!r} meant?"
@@ -184,7 +188,7 @@ async def test_brackets_inside_of_text_do_not_nest() -> None:
 async def test_a_body_that_is_not_said_to_be_json_is_refused() -> None:
     for headers in ({"content-type": "text/plain"}, {}):
         answer = await Node().send("POST", "/access/v1/evaluation", content=b"{}", headers=headers)
-        assert (answer.status_code, answer.json()["code"]) == (415, "NOT_JSON")
+        assert (answer.status_code, answer.json()["code"]) == (400, "NOT_JSON")
 
 
 VOCABULARY = """

@@ -10,6 +10,9 @@ from streams.query.roles import OPEN_ROUTES, ROLES_OF_ROUTE
 MAY: dict[str, set[str]] = {
     "POST /access/v1/evaluation": {"asker"},
     "POST /access/v1/evaluations": {"asker"},
+    "POST /access/v1/search/subject": {"asker"},
+    "POST /access/v1/search/resource": {"asker"},
+    "POST /access/v1/search/action": {"asker"},
     "POST /v1/events": {"producer", "guardian_verifier", "operator"},
     "GET /v1/subjects/{subject}": {"asker", "auditor"},
     "GET /v1/policies": {"asker", "producer", "guardian_verifier", "operator", "auditor", "publisher"},
@@ -19,6 +22,9 @@ PATHS = {"{subject}": "account:u-1", "{version}": "1"}
 BODIES: dict[str, object] = {
     "POST /access/v1/evaluation": question(),
     "POST /access/v1/evaluations": {"evaluations": [question()]},
+    "POST /access/v1/search/subject": question(),
+    "POST /access/v1/search/resource": question(),
+    "POST /access/v1/search/action": question(),
     "POST /v1/events": grant(),
 }
 
@@ -61,7 +67,8 @@ async def test_a_token_that_is_not_a_bearers_is_none(value: str) -> None:
 def test_every_route_of_the_api_is_in_the_table_or_open() -> None:
     paths = Node().api.openapi()["paths"]
     routes = {f"{method.upper()} {path}" for path, operations in paths.items() for method in operations}
-    checks = {"POST /access/v1/evaluation", "POST /access/v1/evaluations"}
+    checks = {f"POST {path}" for path in Node().api.checks}
+    assert len(checks) == 5
     assert routes | checks == set(ROLES_OF_ROUTE) | OPEN_ROUTES
     assert set(MAY) == set(ROLES_OF_ROUTE)
 

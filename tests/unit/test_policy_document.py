@@ -154,3 +154,33 @@ def test_a_duration_is_iso_8601(text: str, milliseconds: int) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(InvalidPolicy, match="not a duration"):
         root_of(text).duration()
+
+
+CERTIFICATION = (PROJECT / "examples/policies/certification-v1.yaml").read_text(encoding="utf-8")
+
+
+def test_a_gateways_resource_type_may_say_what_it_is_about() -> None:
+    assert parse_policy(CERTIFICATION).authzen.data == {"record": ("content",)}
+    assert POLICY.authzen.data == {}
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("{record: [contents]}", "contents is not known here"),
+        ("{file: [content]}", "file is no resource type"),
+        ("{purpose: [content]}", "purpose is no resource type"),
+        ("[content]", "a mapping belongs here"),
+        ("{record: content}", "a list belongs here"),
+    ],
+)
+def test_what_a_resource_type_is_about_is_checked(data: str, words: str) -> None:
+    with pytest.raises(InvalidPolicy, match=words) as refused:
+        parse_policy(CERTIFICATION.replace("{record: [content]}", data))
+    assert "authzen.data" in str(refused.value)
+
+
+def test_what_a_resource_type_is_about_is_never_said_of_our_own_words() -> None:
+    document = CERTIFICATION.replace("{record: purpose}", "{record: purpose, purpose: purpose}")
+    with pytest.raises(InvalidPolicy, match="purpose is no resource type"):
+        parse_policy(document.replace("{record: [content]}", "{purpose: [content]}"))

@@ -21,6 +21,7 @@ _RANK = {AgeBand.CHILD: 0, AgeBand.MINOR: 1, AgeBand.ADULT: 2}
 _BAND = (AgeBand.CHILD, AgeBand.MINOR, AgeBand.ADULT)
 _STRENGTH = {AgeSource.INFERRED: 1, AgeSource.DECLARED: 2, AgeSource.GUARDIAN: 3, AgeSource.VERIFIED: 4}
 _MINOR, _ADULT = _RANK[AgeBand.MINOR], _RANK[AgeBand.ADULT]
+_OF_AGE = AgeBand.ADULT
 
 
 class Lowering(msgspec.Struct, frozen=True, gc=False):
@@ -145,7 +146,7 @@ class Age:
 def age_of(circumstances: Circumstances | None, policy: Policy) -> Age | None:
     """The subject's age; None: an adult at every moment, for nothing says otherwise."""
     if circumstances is None:
-        return None if policy.unknown_age is AgeBand.ADULT else Age(Circumstances(), policy)
+        return None if policy.unknown_age is _OF_AGE else Age(Circumstances(), policy)
     if (
         not circumstances.ages
         and policy.unknown_age is AgeBand.ADULT

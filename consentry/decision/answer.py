@@ -1,4 +1,7 @@
-"""What is asked, what the answer rests on, and the answer. No rules."""
+"""What is asked, what the answer rests on, and the answer. No rules.
+
+Nothing here can be part of a cycle, so Python's collector need not know of it: `gc=False`.
+"""
 
 from enum import StrEnum
 
@@ -8,7 +11,7 @@ from consentry.state.row import SubjectState
 from consentry.terms import ENGINE_VERSION, Basis, Form, Operation, Position, Reason, Status
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """May this be done with these data of this subject, for this purpose?"""
 
     subject: str
@@ -33,7 +36,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """the person does what needs the consent; bears on the prompt alone"""
 
 
-class View(msgspec.Struct, frozen=True):
+class View(msgspec.Struct, frozen=True, gc=False):
     """What a reader knows of a subject, and how old that can be."""
 
     row: SubjectState | None
@@ -55,7 +58,7 @@ class Duty(StrEnum):
     REAFFIRM = "reaffirm"
 
 
-class Prompt(msgspec.Struct, frozen=True):
+class Prompt(msgspec.Struct, frozen=True, gc=False):
     """May the person be asked now?"""
 
     may_ask: bool
@@ -63,7 +66,7 @@ class Prompt(msgspec.Struct, frozen=True):
     """ms since the epoch: a refusal forbids to ask before it"""
 
 
-class DatumResult(msgspec.Struct, frozen=True):
+class DatumResult(msgspec.Struct, frozen=True, gc=False):
     """The answer for one data category."""
 
     data: str
@@ -75,7 +78,7 @@ class DatumResult(msgspec.Struct, frozen=True):
     evidence: tuple[str, ...]
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The answer. Times in ms since the epoch, UTC."""
 
     allow: bool

@@ -8,30 +8,35 @@ from consentry.decision.duties import OBLIGATIONS_OF, REAFFIRM
 from consentry.decision.prompt import NOT_NOW, prompt_of
 from consentry.decision.steps import CONSENT_STEP, Case, Finding, cell_standing, needs_no_consent, text_of, weigh
 from consentry.decision.versions import former_version
-from consentry.policy import Policies, Policy
+from consentry.policy import Period, Policies, Policy
+from consentry.state.row import SubjectState
 from consentry.terms import Operation, Position, Reason, Status
 
 __all__ = ["OBLIGATIONS_OF", "decide", "text_of"]
 
+_NOT_YET_VISIBLE = Finding(1, Reason.NOT_YET_VISIBLE)
+_PURPOSE_UNKNOWN = Finding(2, Reason.PURPOSE_UNKNOWN)
+
 
 def decide(view: View, policies: Policies, request: Request, now: int) -> Decision:
     """The answer at `now` (ms since the epoch, UTC) for what `view` knows; DENY by default."""
-    policy = policies.in_force(now)
-    if _foreign(view, request):
-        view = View(None, view.position, view.staleness_ms)
-        return _early(view, policies, policy, request, now, Finding(1, Reason.NOT_YET_VISIBLE))
+    period = policies.period_at(now)
+    policy, row = period.policy, view.row
+    if row is not None and _foreign(row, view.position, request.subject):
+        return _early(View(None, view.position, view.staleness_ms), policies, period, request, _NOT_YET_VISIBLE)
     wanted = request.min_position
     if wanted is not None:
-        seen = _seen(view)
+        seen = _seen(row, view.position)
         if wanted[:2] != seen[:2] or wanted.offset > seen.offset:
-            return _early(view, policies, policy, request, now, Finding(1, Reason.NOT_YET_VISIBLE))
+            return _early(view, policies, period, request, _NOT_YET_VISIBLE)
     if policy is None:
-        return _early(view, policies, policy, request, now, Finding(2, Reason.PURPOSE_UNKNOWN))
-    found = _search(view, policies, policy, request, policy.version, now)
-    former = former_version(view.row, policies, now)
-    if former is not None:
-        found = found.both(_search(view, policies, former, request, policy.version, now))
-    return _answer(view, policies, policy, request, now, found)
+        return _early(view, policies, period, request, _PURPOSE_UNKNOWN)
+    found = _search(view, policies, period, policy, request, now)
+    if policies.reducing:
+        former = former_version(row, policies, now)
+        if former is not None:
+            found = found.both(_search(view, policies, period, former, request, now))
+    return _answer(view, policies, period, request, found)
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -68,17 +73,16 @@ def _earlier(one: int | None, other: int | None) -> int | None:
     return min(one, other)
 
 
-def _search(view: View, policies: Policies, policy: Policy, request: Request, version: int, now: int) -> Found:
-    """Steps 2 to 11 by one version of the policy; `version` is the one in force."""
+def _search(view: View, policies: Policies, period: Period, policy: Policy, request: Request, now: int) -> Found:
+    """Steps 2 to 11 by one version of the policy, which need not be the one in force."""
     row, data = view.row, request.data
     line = policy.purposes.get(request.purpose)
     if line is None:
-        finding = Finding(2, Reason.PURPOSE_UNKNOWN)
-        return Found((finding,) * len(data), finding, None, None)
+        return Found((_PURPOSE_UNKNOWN,) * len(data), _PURPOSE_UNKNOWN, None, None)
     ended: Reason | None = None
     if row is not None and (row.closed_at is not None or row.erased_at is not None):
         ended = Reason.SUBJECT_CLOSED
-    elif policies.discontinued_at is not None and now >= policies.discontinued_at:
+    elif period.discontinued:
         ended = Reason.SERVICE_DISCONTINUED
     if ended is not None and (
         not data
@@ -93,9 +97,14 @@ def _search(view: View, policies: Policies, policy: Policy, request: Request, ve
     if not data:
         return Found((), Finding(4, Reason.DATA_NOT_COVERED), None, None)
     age = age_of(None if row is None else row.circumstances, policy)
-    case = Case(request, view, row, policies, policy, line, age, version, ended, now)
+    in_force = policy.version if period.policy is None else period.policy.version
+    case = Case(request, view, row, policies, policy, line, age, in_force, ended, now)
+    changes_at = None if age is None else age.changes_after(now)
+    if len(data) == 1:  # nearly always, and several cost more
+        finding = weigh(case, data[0])
+        return Found((finding,), finding, case, changes_at)
     findings = tuple([weigh(case, datum) for datum in data])
-    return Found(findings, _leading(findings), case, None if age is None else age.changes_after(now))
+    return Found(findings, _leading(findings), case, changes_at)
 
 
 def _leading(findings: tuple[Finding, ...]) -> Finding:
@@ -117,22 +126,21 @@ def _step(finding: Finding) -> int:
     return finding.step
 
 
-def _foreign(view: View, request: Request) -> bool:
+def _foreign(row: SubjectState, position: Position, subject: str) -> bool:
     """A row of another epoch, partition or subject proves nothing."""
-    row, position = view.row, view.position
-    return row is not None and (row.position[:2] != position[:2] or row.subject != request.subject)
+    of_row = row.position
+    return of_row.epoch != position.epoch or of_row.partition != position.partition or row.subject != subject
 
 
-def _seen(view: View) -> Position:
+def _seen(row: SubjectState | None, position: Position) -> Position:
     """The position the answer is taken at: a row may be ahead of its partition's watermark, never behind."""
-    row = view.row
-    return view.position if row is None or row.position <= view.position else row.position
+    return position if row is None or row.position <= position else row.position
 
 
 def _prompt(found: Found) -> Prompt:
     """Only what is certain to need a consent is asked for: a stale or quarantined row may hide a refusal."""
     case = found.case
-    if case is None or found.leading.allow:
+    if case is None:
         return NOT_NOW
     row, request, staleness_ms = case.row, case.request, case.view.staleness_ms
     if staleness_ms is None or staleness_ms > case.policy.freshness.consent_ms or (row is not None and row.quarantined):
@@ -158,19 +166,21 @@ def _would_lack_consent(case: Case, datum: str) -> bool:
     return cell_standing(case, datum).reason not in (Reason.CONSENT, Reason.PENDING_GUARDIAN)
 
 
-def _early(
-    view: View, policies: Policies, policy: Policy | None, request: Request, now: int, finding: Finding
-) -> Decision:
+def _early(view: View, policies: Policies, period: Period, request: Request, finding: Finding) -> Decision:
     """The same for each data category, and for none."""
-    return _answer(view, policies, policy, request, now, Found((finding,) * len(request.data), finding, None, None))
+    return _answer(view, policies, period, request, Found((finding,) * len(request.data), finding, None, None))
 
 
-def _answer(
-    view: View, policies: Policies, policy: Policy | None, request: Request, now: int, found: Found
-) -> Decision:
+def _answer(view: View, policies: Policies, period: Period, request: Request, found: Found) -> Decision:
+    row, policy, leading, findings = view.row, period.policy, found.leading, found.findings
     terms = policy or (policies.revisions[0].policy if policies.revisions else None)
-    row, leading, findings = view.row, found.leading, found.findings
-    expires_at = policies.changes_after(now)
+    clause = _clause(leading, terms)
+    if len(findings) == 1:  # nearly always, and several cost more
+        results: tuple[DatumResult, ...] = (_result(request.data[0], leading, clause),)
+    else:
+        each = zip(request.data, findings, strict=True)
+        results = tuple([_result(datum, finding, _clause(finding, terms)) for datum, finding in each])
+    expires_at = period.ends_at
     if found.expires_at is not None:
         expires_at = _earlier(expires_at, found.expires_at)
     for finding in findings:
@@ -183,32 +193,23 @@ def _answer(
     return Decision(
         allow=leading.allow,
         reason=leading.reason,
-        clause=_clause(leading, terms),
+        clause=clause,
         basis=leading.basis,
         status=leading.status,
         evidence=leading.evidence,
         policy_version=None if policy is None else policy.version,
-        position=_seen(view),
+        position=_seen(row, view.position),
         tightened_position=None if row is None else row.tightened_position,
         staleness_ms=view.staleness_ms,
         expires_at=expires_at,
         obligations=obligations,
-        prompt=_prompt(found),
-        # without `strict`, which costs time: there is a finding for each datum
-        results=tuple([_result(datum, finding, terms) for datum, finding in zip(request.data, findings)]),  # noqa: B905
+        prompt=NOT_NOW if leading.allow else _prompt(found),
+        results=results,
     )
 
 
-def _result(datum: str, finding: Finding, terms: Policy | None) -> DatumResult:
-    return DatumResult(
-        datum,
-        finding.allow,
-        finding.reason,
-        _clause(finding, terms),
-        finding.basis,
-        finding.status,
-        finding.evidence,
-    )
+def _result(datum: str, finding: Finding, clause: str) -> DatumResult:
+    return DatumResult(datum, finding.allow, finding.reason, clause, finding.basis, finding.status, finding.evidence)
 
 
 def _clause(finding: Finding, terms: Policy | None) -> str:

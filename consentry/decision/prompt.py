@@ -4,6 +4,7 @@ from consentry.decision.answer import Prompt
 from consentry.state.row import SubjectState
 from consentry.terms import Status
 
+_REFUSED = Status.REFUSED
 NOT_NOW = Prompt(may_ask=False)
 NOW = Prompt(may_ask=True)
 
@@ -16,7 +17,7 @@ def refused_at(row: SubjectState, purpose: str, scene: str | None = None) -> int
     last: int | None = None
     for mark in row.marks:
         if (
-            mark.status is Status.REFUSED
+            mark.status is _REFUSED
             and mark.scope.purpose in ("", purpose)
             and (scene is None or mark.scene in ("", scene))
         ):

@@ -19,7 +19,10 @@ from consentry.state.row import SubjectState
 from consentry.terms import AgeBand, Basis, Cell, Form, Operation, Reason, Status
 
 # Looked up once: an enum's attribute costs a check several times what a name costs.
-_CONSENT, _CONSENT_BASIS, _COLLECT = Reason.CONSENT, Basis.CONSENT, Operation.COLLECT
+_CONSENT, _NECESSARY, _STALE = Reason.CONSENT, Reason.NECESSARY, Reason.STALE
+_CONSENT_BASIS, _NECESSITY_BASIS = Basis.CONSENT, Basis.NECESSITY
+_COLLECT, _EXPORT, _CHILD = Operation.COLLECT, Operation.EXPORT, AgeBand.CHILD
+_ENTRUSTED = RecipientRole.ENTRUSTED
 _IDENTIFIABLE, _ANONYMISED = Form.IDENTIFIABLE, Form.ANONYMISED
 _PROTECTION = {Form.IDENTIFIABLE: 0, Form.DEIDENTIFIED: 1, Form.ANONYMISED: 2}
 EXEMPTION_STEP, CONSENT_STEP = 3, 10
@@ -61,6 +64,14 @@ class Case(msgspec.Struct, frozen=True, gc=False):
     now: int
 
 
+# What says nothing of the subject is said once.
+_DATA_NOT_COVERED = Finding(4, Reason.DATA_NOT_COVERED)
+_RECIPIENT_NOT_COVERED = Finding(4, Reason.RECIPIENT_NOT_COVERED)
+_TOO_IDENTIFIABLE = Finding(4, Reason.IDENTIFIABLE_FORM)
+_NO_MECHANISM = Finding(4, Reason.TRANSFER_MECHANISM_REQUIRED)
+_NOT_ACTIVE = Finding(8, Reason.FEATURE_NOT_ACTIVE, consent_missing=True)
+
+
 def weigh(case: Case, datum: str) -> Finding:
     """The answer for one data category."""
     row, line, request = case.row, case.line, case.request
@@ -99,8 +110,9 @@ def _exempt(case: Case, datum: str) -> Finding | None:
     if found is None:
         return None
     invocation, line = found
-    if _is_stale(case.view, policy.freshness.exemption_ms):
-        return Finding(EXEMPTION_STEP, Reason.STALE, expires_at=invocation.valid_until)
+    veto = _veto(case, policy.freshness.exemption_ms, released=True)
+    if veto is not None:
+        return Finding(EXEMPTION_STEP, veto, expires_at=invocation.valid_until)
     return Finding(
         EXEMPTION_STEP,
         Reason.EXEMPT,
@@ -116,16 +128,16 @@ def _not_covered(policy: Policy, line: Purpose, request: Request, datum: str) ->
     """Step 4: what the line does not name."""
     operation, recipient = request.operation, request.recipient
     if operation not in line.operations or datum not in line.covered:
-        return Finding(4, Reason.DATA_NOT_COVERED)
+        return _DATA_NOT_COVERED
     if line.role_of:
         if recipient not in line.role_of:
-            return Finding(4, Reason.RECIPIENT_NOT_COVERED)
+            return _RECIPIENT_NOT_COVERED
     elif recipient is not None:
-        return Finding(4, Reason.RECIPIENT_NOT_COVERED)
+        return _RECIPIENT_NOT_COVERED
     if line.form is not _IDENTIFIABLE and _PROTECTION[_form_of(request)] < _PROTECTION[line.form]:
-        return Finding(4, Reason.IDENTIFIABLE_FORM)
-    if operation is Operation.EXPORT and request.transfer_mechanism not in policy.transfer_mechanisms:
-        return Finding(4, Reason.TRANSFER_MECHANISM_REQUIRED)
+        return _TOO_IDENTIFIABLE
+    if operation is _EXPORT and request.transfer_mechanism not in policy.transfer_mechanisms:
+        return _NO_MECHANISM
     return None
 
 
@@ -166,7 +178,7 @@ def _steps_6_to_8(case: Case, datum: str) -> Finding | None:
     if request.operation is not _COLLECT:
         return None
     if line.active and not request.active:
-        return Finding(8, Reason.FEATURE_NOT_ACTIVE, consent_missing=True)
+        return _NOT_ACTIVE
     if line.permission is not None:
         lacks = () if row is None else permission_lacks(row, line.permission, request.device)
         if lacks is not None:
@@ -192,7 +204,7 @@ def _steps_9_to_11(case: Case, datum: str, vetoed: Finding | None) -> Finding:
     if needs_no_consent(line, case.request, datum):
         veto = _veto(case, freshness.necessity_ms, released=line.protects_minors)
         if veto is None:
-            return Finding(9, Reason.NECESSARY, True, line.clause, Basis.NECESSITY)  # noqa: FBT003  (keywords: slower)
+            return Finding(9, _NECESSARY, True, line.clause, _NECESSITY_BASIS)  # noqa: FBT003  (keywords: slower)
         vetoed = vetoed or Finding(9, veto)
     standing = cell_standing(case, datum)
     if standing.reason is not _CONSENT:
@@ -223,7 +235,7 @@ def needs_no_consent(line: Purpose, request: Request, datum: str) -> bool:
         return False
     if request.recipient is None:
         return request.operation not in LEAVING
-    return line.role_of.get(request.recipient) is RecipientRole.ENTRUSTED
+    return line.role_of.get(request.recipient) is _ENTRUSTED
 
 
 def cell_standing(case: Case, datum: str) -> Standing:
@@ -234,14 +246,16 @@ def cell_standing(case: Case, datum: str) -> Standing:
     only_separately = (
         datum in line.only_separately
         or case.request.operation in LEAVING
-        or (age is not None and age.now(case.now) is AgeBand.CHILD)
+        or (age is not None and age.now(case.now) is _CHILD)
     )
     terms = Terms(_cell(case, datum), case.version, only_separately, line.protects_minors, case.policies, age)
     return standing_of(row, terms, case.now)
 
 
 def _cell(case: Case, datum: str) -> Cell:
-    return Cell(case.line.name, case.request.operation, datum, case.request.recipient or "")
+    request = case.request
+    # One for nearly every check: what a named tuple adds, its constructor in Python, costs as much as the tuple.
+    return tuple.__new__(Cell, (case.line.name, request.operation, datum, request.recipient or ""))
 
 
 def _denied(standing: Standing) -> Finding:
@@ -257,6 +271,8 @@ def _denied(standing: Standing) -> Finding:
 
 def _evidence(standing: Standing) -> tuple[str, ...]:
     evidence = standing.evidence
+    if not evidence:
+        return ()
     if len(evidence) == 1:  # nearly always
         return (text_of(evidence[0]),)
     return tuple([text_of(event_id) for event_id in evidence])
@@ -267,14 +283,11 @@ def _veto(case: Case, bound_ms: int, *, released: bool) -> Reason | None:
     row = case.row
     if row is not None and row.quarantined and not released:
         return Reason.QUARANTINED
-    return Reason.STALE if _is_stale(case.view, bound_ms) else None
-
-
-def _is_stale(view: View, bound_ms: int) -> bool:
-    return view.staleness_ms is None or view.staleness_ms > bound_ms
+    staleness_ms = case.view.staleness_ms
+    return _STALE if staleness_ms is None or staleness_ms > bound_ms else None
 
 
 def text_of(event_id: bytes) -> str:
     """A UUID's bytes as its text."""
-    digits = event_id.hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    fours = event_id.hex("-", 2)  # eight of four digits: it has three hyphens too many
+    return f"{fours[:4]}{fours[5:29]}{fours[30:34]}{fours[35:]}"

@@ -15,7 +15,7 @@ from consentry.policy.document import (
     RecipientRole,
     Vocabulary,
 )
-from consentry.policy.history import Policies, Revision
+from consentry.policy.history import Period, Policies, Revision
 from consentry.policy.parse import parse_policy
 from consentry.policy.revision import changed_clauses, check_follows, check_wording, prepare_revision
 from consentry.policy.wording import clause_hashes, clauses_of, missing_clauses
@@ -32,6 +32,7 @@ __all__ = [
     "Datum",
     "Exemption",
     "Freshness",
+    "Period",
     "Policies",
     "Policy",
     "Purpose",

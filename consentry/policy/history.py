@@ -30,6 +30,42 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
     """document, wording and their hashes, as published"""
 
 
+class Period(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A stretch of time within which time alone changes nothing of the terms."""
+
+    begins_at: int
+    ends_at: int | None
+    """when the next one begins; None: there is none yet"""
+    policy: Policy | None
+    """the version in force; None: none is yet"""
+    discontinued: bool
+    """the service has ended"""
+
+
+BEGINNING_OF_TIME = -(2**63)
+
+
+def _periods(revisions: tuple[Revision, ...], discontinued_at: int | None) -> tuple[Period, ...]:
+    """The latest first; together they hold every moment."""
+    begin = {BEGINNING_OF_TIME, *(revision.effective_at for revision in revisions)}
+    if discontinued_at is not None:
+        begin.add(discontinued_at)
+    periods: list[Period] = []
+    ends_at: int | None = None
+    for begins_at in sorted(begin, reverse=True):
+        in_force = [revision.policy for revision in revisions if revision.effective_at <= begins_at]
+        periods.append(
+            Period(
+                begins_at=begins_at,
+                ends_at=ends_at,
+                policy=in_force[-1] if in_force else None,
+                discontinued=discontinued_at is not None and discontinued_at <= begins_at,
+            )
+        )
+        ends_at = begins_at
+    return tuple(periods)
+
+
 class Policies(msgspec.Struct, frozen=True, kw_only=True):
     """Every version published so far, and what else concerns everybody."""
 
@@ -43,6 +79,8 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
     """of each revision that reduces rights: when it takes effect, and its version"""
     discontinued_at: int | None = None
     """from then on the service is discontinued"""
+    periods: tuple[Period, ...] = _periods((), None)
+    """derived, as `decide` looks them up; the latest first"""
     controller_changes: tuple[ControllerChanged, ...] = ()
     incidents: tuple[IncidentDeclared, ...] = ()
     declared: tuple[RecordedPolicyEvent, ...] = ()
@@ -65,7 +103,13 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
                 first = event.effective_at
                 if self.discontinued_at is not None:
                     first = min(first, self.discontinued_at)
-                return msgspec.structs.replace(self, position=position, declared=declared, discontinued_at=first)
+                return msgspec.structs.replace(
+                    self,
+                    position=position,
+                    declared=declared,
+                    discontinued_at=first,
+                    periods=_periods(self.revisions, first),
+                )
             case ControllerChanged() as event:
                 changes = (*self.controller_changes, event)
                 return msgspec.structs.replace(self, position=position, declared=declared, controller_changes=changes)
@@ -98,15 +142,16 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
             if self.revisions
             else Changes(former=0, version=policy.version)
         )
-        reducing = self.reducing
+        revisions, reducing = (*self.revisions, revision), self.reducing
         if changes.reduces:
             reducing = (*reducing, (policy.effective_at, policy.version))
         return msgspec.structs.replace(
             self,
             position=recorded.position,
-            revisions=(*self.revisions, revision),
+            revisions=revisions,
             changes=(*self.changes, changes),
             reducing=reducing,
+            periods=_periods(revisions, self.discontinued_at),
         )
 
     def _follows(self, policy: Policy) -> bool:
@@ -126,9 +171,14 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
                 return revision
         return None
 
+    def period_at(self, at_ms: int) -> Period:
+        for period in self.periods:
+            if period.begins_at <= at_ms:
+                return period
+        return self.periods[-1]
+
     def in_force(self, at_ms: int) -> Policy | None:
-        revision = self.revision_in_force(at_ms)
-        return None if revision is None else revision.policy
+        return self.period_at(at_ms).policy
 
     def version(self, number: int) -> Policy | None:
         """A published version, in force or not."""
@@ -151,12 +201,4 @@ class Policies(msgspec.Struct, frozen=True, kw_only=True):
 
     def changes_after(self, at_ms: int) -> int | None:
         """When the terms next change by time alone: a version takes effect, or the service ends."""
-        first: int | None = None
-        if self.discontinued_at is not None and self.discontinued_at > at_ms:
-            first = self.discontinued_at
-        for revision in reversed(self.revisions):
-            if revision.effective_at <= at_ms:
-                break
-            if first is None or revision.effective_at < first:
-                first = revision.effective_at
-        return first
+        return self.period_at(at_ms).ends_at

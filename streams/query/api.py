@@ -21,12 +21,12 @@ from streams.query import problems
 from streams.query.answering import Answering
 from streams.query.answers import NO_STORE, Fields, Send, broken, request_id_of, send_refusal
 from streams.query.authzen import CheckRoute, EvaluationRoute, EvaluationsRoute
-from streams.query.body import Gone, Message, Receive
+from streams.query.body import Gone, Message, Receive, prefers_text
 from streams.query.events import EventDoor
 from streams.query.health import liveness, readiness
 from streams.query.metrics import Metrics
 from streams.query.openapi import answers, describe, event_body
-from streams.query.policies import policy_revision, policy_revisions
+from streams.query.policies import policy_difference, policy_revision, policy_revisions, text_of
 from streams.query.problems import Refusal
 from streams.query.reference_page import reference_page
 from streams.query.roles import OPEN_ROUTES, authorise
@@ -148,6 +148,18 @@ def _add_readings(api: Api, settings: Settings, replica: Replica, clock: Clock) 
     @api.get("/v1/policies", summary="The revisions of the policy", tags=["policies"], **answers("PolicyRevisions"))
     async def list_policies() -> Response:
         return _json(policy_revisions(replica.policies, clock()))
+
+    @api.get(
+        "/v1/policies/{former}..{version}",
+        summary="What revisions changed, as JSON or with Accept: text/plain as people read it",
+        tags=["policies"],
+        **answers("PolicyDifference", text=True),
+    )
+    async def compare_policies(former: int, version: int, request: Request) -> Response:
+        found = policy_difference(former, version, replica.policies)
+        if prefers_text(request.headers.getlist("accept")):
+            return Response(text_of(found), media_type="text/plain")
+        return _json(found)
 
     @api.get("/v1/policies/{version}", summary="One revision, whole", tags=["policies"], **answers("PolicyRevision"))
     async def get_policy(version: int) -> Response:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,6 +17,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 T = TypeVar("T")
 
 # Strings go first, so that a bracket inside one does not count.
+_QUALITY = re.compile(r"0(?:\.\d{0,3})?|1(?:\.0{0,3})?", re.ASCII)
 _TOKENS = re.compile(rb'"(?:[^"\\]+|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -45,6 +46,21 @@ def check_media_type(headers: Headers) -> None:
             code="NOT_JSON",
             remedy="send `Content-Type: application/json`",
         )
+
+
+def prefers_text(accept: Sequence[str]) -> bool:
+    """Whether text/plain is what the caller would rather have than JSON, by its Accept headers (RFC 9110, 12.5.1)."""
+    weights = {"text/plain": 0.0, "application/json": 0.0}
+    for part in ",".join(accept).lower().split(","):
+        media_range, *parameters = (piece.strip() for piece in part.split(";"))
+        weight = next((_weight(each[2:]) for each in parameters if each.startswith("q=")), 1.0)
+        if media_range in weights:
+            weights[media_range] = max(weights[media_range], weight)
+    return weights["text/plain"] > weights["application/json"]
+
+
+def _weight(text: str) -> float:
+    return float(text) if _QUALITY.fullmatch(text) else 0.0
 
 
 async def read_body(headers: Headers, receive: Receive, settings: Settings) -> bytes:

@@ -31,7 +31,7 @@ from consentry.settings import Settings
 from streams.query import problems
 from streams.query.events import Appended, AppendedList
 from streams.query.health import Liveness, Readiness
-from streams.query.policies import PolicyRevision, PolicyRevisions
+from streams.query.policies import PolicyDifference, PolicyRevision, PolicyRevisions
 from streams.query.problems import ProblemDetails
 from streams.query.roles import OPEN_ROUTES, ROLES_OF_ROUTE
 from streams.query.subjects import SubjectView
@@ -59,6 +59,7 @@ _TYPES = (
     SubjectView,
     PolicyRevisions,
     PolicyRevision,
+    PolicyDifference,
     Liveness,
     Readiness,
     ProblemDetails,
@@ -74,10 +75,12 @@ _PROBLEM = {
 _PHRASES = {200: "The answer", 201: "In the log, acknowledged by all in-sync replicas", 503: "Not now"}
 
 
-def answers(*names: str, status: int = 200, also: tuple[int, ...] = ()) -> Document:
-    """Keywords for a route of FastAPI: what it answers with, by the names of our types."""
+def answers(*names: str, status: int = 200, also: tuple[int, ...] = (), text: bool = False) -> Document:
+    """Keywords for a route of FastAPI: what it answers with, by the names of our types; `text`: or as plain text."""
     refs = [{"$ref": _REF.format(name=name)} for name in names]
     content = {"application/json": {"schema": refs[0] if len(refs) == 1 else {"anyOf": refs}}}
+    if text:
+        content["text/plain"] = {"schema": {"type": "string"}}
     return {
         "status_code": status,
         "responses": {

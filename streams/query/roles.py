@@ -33,6 +33,7 @@ ROLES_OF_ROUTE: Mapping[str, frozenset[CallerRole]] = {
     "GET /v1/subjects/{subject}": frozenset({CallerRole.ASKER, CallerRole.AUDITOR}),
     "GET /v1/policies": EVERY_ROLE,
     "GET /v1/policies/{version}": EVERY_ROLE,
+    "GET /v1/policies/{former}..{version}": EVERY_ROLE,
 }
 
 

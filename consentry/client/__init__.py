@@ -1,9 +1,8 @@
 """ConsentClient, AsyncConsentClient: for services that ask, and publish, over HTTP. Any doubt is a DENY. No rules."""
 
-from consentry.client.answer import NOWHERE, Answer, Doubt
+from consentry.answers import NOWHERE, Answer, Appended, Doubt
 from consentry.client.asynchronous import AsyncConsentClient
 from consentry.client.blocking import ConsentClient
 from consentry.client.state import KnownSubject
-from consentry.client.written import Appended
 
 __all__ = ["NOWHERE", "Answer", "Appended", "AsyncConsentClient", "ConsentClient", "Doubt", "KnownSubject"]

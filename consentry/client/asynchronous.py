@@ -1,9 +1,9 @@
 """AsyncConsentClient: asks a query node, and publishes to it, over HTTP. Any doubt is a DENY.
 
-async with AsyncConsentClient("http://127.0.0.1:8480", token=token) as consentry:
-    answer = await consentry.check(request)
-    if answer.allow:
-        ...
+    async with AsyncConsentClient("http://127.0.0.1:8480", token=token) as consentry:
+        answer = await consentry.check(request)
+
+`answer.allow` is true only where a node said so, in time, in words that are known, of this very question.
 """
 
 import logging
@@ -18,13 +18,13 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from consentry.answers import Answer, Appended, Doubt, denied_for
 from consentry.authzen import EVALUATION_PATH, EVALUATIONS_PATH
-from consentry.client.answer import Answer, Doubt, Doubtful, denied_for, read_answer, read_answers
+from consentry.client.reading import Doubtful, read_answer, read_answers
 from consentry.client.sending import Reply, Sender
 from consentry.client.state import KnownSubject, read_state
 from consentry.client.written import (
     UNKNOWN_OUTCOME,
-    Appended,
     body_of,
     details_of,
     encode_body,

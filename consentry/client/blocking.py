@@ -19,7 +19,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from consentry.client.answer import Answer, Doubt, denied_for
+from consentry.answers import Answer, Appended, Doubt, denied_for
 from consentry.client.asynchronous import (
     ATTEMPTS,
     CHECK_DEADLINE_MS,
@@ -30,7 +30,7 @@ from consentry.client.asynchronous import (
 )
 from consentry.client.sending import checked_address
 from consentry.client.state import KnownSubject
-from consentry.client.written import UNKNOWN_OUTCOME, Appended
+from consentry.client.written import UNKNOWN_OUTCOME
 from consentry.decision import Prompt, Request
 from consentry.errors import ConsentryError, Unavailable
 from consentry.events import AnySubjectEvent

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import httpx
 
-from consentry.client.answer import Doubt, Doubtful
+from consentry.answers import Doubt
+from consentry.client.reading import Doubtful
 from consentry.errors import ConsentryError
 
 MAX_ANSWER_BYTES = 16_777_216

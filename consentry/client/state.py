@@ -2,7 +2,8 @@
 
 import msgspec
 
-from consentry.client.answer import Doubt, Doubtful
+from consentry.answers import Doubt
+from consentry.client.reading import Doubtful
 from consentry.terms import ActorRole, AgeBand, AgeSource, Operation, PermissionState, Reason, Status
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from consentry.answers import Appended
 from consentry.authzen import Action, CheckContext, EvaluationRequest, EvaluationsRequest, Question, Resource, Subject
 from consentry.decision import Request
 from consentry.errors import ConsentryError, InvalidEvent, Problem, Unavailable
@@ -13,16 +14,6 @@ from consentry.terms import Effect, Position
 
 _encode = msgspec.json.Encoder().encode
 UNKNOWN_OUTCOME = "publish the same event again, with the same event_id or Idempotency-Key: nothing happens twice"
-
-
-class Appended(msgspec.Struct, frozen=True, kw_only=True):
-    """An event in the log, acknowledged by all in-sync replicas."""
-
-    event_id: str
-    position: Position
-    """asked for as min_position, no later answer overlooks the event"""
-    effect: Effect | None = None
-    """what it did: with `wait_ms`, and where that became visible in time"""
 
 
 class FieldFault(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,18 +10,15 @@ import httpx
 
 from consentry.decision import View
 from consentry.errors import Unavailable
-from consentry.events import Genesis, PolicyRevised, Recorded, RecordedPolicyEvent
+from consentry.events import PolicyRevised, RecordedPolicyEvent
 from consentry.intake import Accepted, Caller, CallerRole
-from consentry.partition import partition_of
 from consentry.policy import Policies, parse_policy
 from consentry.settings import Settings
-from consentry.state.fold import fold
-from consentry.state.row import SubjectState, Watermark
+from consentry.state.row import Watermark
 from consentry.terms import Position, SubjectIds
+from consentry.testing.log import LOG_ID, PARTITIONS, MemoryLog
 from streams.query import create_api
 
-LOG_ID = UUID("2c5ea4c0-4067-11e9-8bad-9b1deb4d3b7d")
-PARTITIONS = 4
 REFERENCE = Path(__file__).parents[2] / "examples" / "policies" / "reference-v1.yaml"
 WORDING = REFERENCE.with_name("privacy-policy.txt")
 
@@ -44,22 +41,16 @@ def reference_policy(document: str = "") -> Policies:
     return Policies().after(RecordedPolicyEvent(Position(1, 0, 1), policy.effective_at, revised))
 
 
-class InMemoryLog:
-    """What a node rests on: it appends, folds at once (or when told to), and says what it knows."""
+class InMemoryLog(MemoryLog):
+    """What a node rests on: the in-memory log of `consentry.testing`, as a writer and as a replica."""
 
     def __init__(self, policies: Policies | None = None, *, now: int, ids: SubjectIds = SubjectIds.PLAIN) -> None:
+        super().__init__(ids)
         self.policies = reference_policy() if policies is None else policies
-        self.identity = Genesis(log_id=LOG_ID, epoch=1, partitions=PARTITIONS, subject_ids=ids)
         self.now = now
-        self.age_ms: int | None = 0
         self.not_ready_because = ""
         self.acknowledges = True
-        self.folds_at_once = True
         self.waited_for = False
-        self.appended: list[Recorded] = []
-        self._rows: dict[str, SubjectState] = {}
-        self._offsets = dict.fromkeys(range(PARTITIONS), 0)
-        self._folded = dict.fromkeys(range(PARTITIONS), 0)
 
     def clock(self) -> int:
         return self.now
@@ -68,27 +59,7 @@ class InMemoryLog:
     async def append_all(self, accepted: Sequence[Accepted]) -> list[tuple[Position, int]]:
         if not self.acknowledges:
             raise Unavailable("not acknowledged")
-        written: list[tuple[Position, int]] = []
-        for item in accepted:
-            event = item.event
-            partition = partition_of(event.subject, PARTITIONS)
-            self._offsets[partition] += 1
-            position = Position(1, partition, self._offsets[partition])
-            self.appended.append(Recorded(position, self.now, event))
-            written.append((position, self.now))
-        if self.folds_at_once:
-            self.fold()
-        return written
-
-    def fold(self) -> None:
-        for recorded in self.appended:
-            position = recorded.position
-            if position.offset <= self._folded[position.partition]:
-                continue
-            subject = recorded.event.subject
-            before = self._rows.get(subject) or SubjectState.unknown(subject, 1, position.partition)
-            self._rows[subject] = fold(before, recorded)
-            self._folded[position.partition] = position.offset
+        return [(self.append(item.event, self.now).position, self.now) for item in accepted]
 
     # as a replica
     @property
@@ -98,24 +69,22 @@ class InMemoryLog:
     @property
     def watermarks(self) -> dict[int, Watermark]:
         return {
-            partition: Watermark(log_id=LOG_ID.bytes, position=Position(1, partition, offset), record_hash=b"")
-            for partition, offset in self._folded.items()
+            partition: Watermark(log_id=LOG_ID.bytes, position=self.folded_to(partition), record_hash=b"")
+            for partition in range(PARTITIONS)
         }
 
     def subjects_after(self, subject: str, limit: int) -> Sequence[str]:
-        return sorted(name for name in self._rows if name > subject)[:limit]
+        return [name for name in self.subjects() if name > subject][:limit]
 
     def staleness_ms(self, partition: int, now: int | None = None) -> int | None:  # noqa: ARG002
         return self.age_ms
 
     def view(self, subject: str, now: int | None = None) -> View:  # noqa: ARG002
-        partition = partition_of(subject, PARTITIONS)
-        position = Position(1, partition, self._folded[partition])
-        return View(row=self._rows.get(subject), position=position, staleness_ms=self.age_ms)
+        return super().view(subject)
 
     async def wait_for(self, position: Position, timeout_ms: int) -> bool:  # noqa: ARG002
         self.waited_for = True
-        return self._folded[position.partition] >= position.offset
+        return self.folded_to(position.partition) >= position
 
 
 class Tokens:

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 from contract.in_memory import Node, act, grant, question
 
-from consentry.client.answer import Doubt, Doubtful, read_answer, read_answers
+from consentry.answers import Doubt
+from consentry.client.reading import Doubtful, read_answer, read_answers
 from consentry.decision import Request
 from consentry.terms import Operation, Position, Reason
 

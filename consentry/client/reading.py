@@ -1,50 +1,15 @@
-"""An answer as the client gives it: the node's decision, or a DENY that says why there is none. No I/O."""
+"""An answer as the client believes it: the node's decision whole, or a doubt. No I/O."""
 
 import re
-from enum import StrEnum
 
 import msgspec
 
+from consentry.answers import Answer, Doubt, denied_for
 from consentry.authzen import AnswerContext, EvaluationAnswer, Failure
-from consentry.decision import Decision, Duty, Request
+from consentry.decision import Duty, Request
 from consentry.errors import ConsentryError
 from consentry.policy import ALLOWING
-from consentry.terms import Position, Reason, Status
-
-NOWHERE = Position(0, 0, -1)
-"""the position of an answer that no node gave: of no epoch, so that asked for as min_position it is never reached"""
-
-
-class Doubt(StrEnum):
-    """Why the node's own answer is not known, or not believed. Each is a DENY."""
-
-    TIMEOUT = "timeout"
-    """no answer before the deadline"""
-    UNREACHABLE = "unreachable"
-    """no connection, or one that broke"""
-    REFUSED = "refused"
-    """the node does not take this question, or not from this caller"""
-    UNAVAILABLE = "unavailable"
-    """a 5xx, of the node or of what stands before it"""
-    UNREADABLE = "unreadable"
-    """no answer of ours, or one in words that this version does not know"""
-    MISMATCHED = "mismatched"
-    """an answer to another question"""
-    BROKEN = "broken"
-    """a fault in this process"""
-
-
-class Answer(Decision, frozen=True, kw_only=True):
-    """A decision, and how far it can be believed to be the node's.
-
-    With a `doubt` it is a DENY whose reason is STALE: nothing is known here that is fresh enough to allow it.
-    """
-
-    doubt: Doubt | None = None
-    detail: str = ""
-    """of the doubt, for people; it may quote the question"""
-    warnings: tuple[str, ...] = ()
-    """words of the question that the node did not understand"""
+from consentry.terms import Position
 
 
 class Doubtful(ConsentryError):
@@ -53,25 +18,6 @@ class Doubtful(ConsentryError):
     def __init__(self, doubt: Doubt, detail: str) -> None:
         self.doubt = doubt
         super().__init__(detail, where=doubt)
-
-
-def denied_for(doubt: Doubt, detail: str) -> Answer:
-    """The DENY that stands for an answer that is not known."""
-    return Answer(
-        allow=False,
-        reason=Reason.STALE,
-        clause="",
-        basis=None,
-        status=Status.UNKNOWN,
-        evidence=(),
-        policy_version=None,
-        position=NOWHERE,
-        tightened_position=None,
-        staleness_ms=None,
-        engine_version="",
-        doubt=doubt,
-        detail=detail,
-    )
 
 
 class _Batch(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,10 @@ _RANK = {AgeBand.CHILD: 0, AgeBand.MINOR: 1, AgeBand.ADULT: 2}
 _BAND = (AgeBand.CHILD, AgeBand.MINOR, AgeBand.ADULT)
 _STRENGTH = {AgeSource.INFERRED: 1, AgeSource.DECLARED: 2, AgeSource.GUARDIAN: 3, AgeSource.VERIFIED: 4}
 _MINOR, _ADULT = _RANK[AgeBand.MINOR], _RANK[AgeBand.ADULT]
-_OF_AGE = AgeBand.ADULT
+# Looked up once: an enum's attribute costs a check several times what a name costs.
+_OF_AGE, _VERIFIED, _DECLARED_STRENGTH = AgeBand.ADULT, AgeSource.VERIFIED, _STRENGTH[AgeSource.DECLARED]
+_ALWAYS, _NEVER = -(2**64), 2**64
+"""before and after every moment"""
 
 
 class Lowering(msgspec.Struct, frozen=True, gc=False):
@@ -35,14 +38,30 @@ class Lowering(msgspec.Struct, frozen=True, gc=False):
         return offset < self.offset or (occurred_at <= self.recorded_at and not informed)
 
 
+class _Said(msgspec.Struct, frozen=True, gc=False):
+    """A statement by one policy's lines: an age is asked for many times, so what is the same each time is read once."""
+
+    offset: int
+    occurred_at: int
+    recorded_at: int
+    since: int
+    """a band says nothing of the time before it"""
+    minor_at: int
+    """from then on it says minor, before it child"""
+    adult_at: int
+    strength: int
+    may_raise: bool
+    verified: bool
+
+
 class Age:
     """A subject's age by one policy's lines. Moments are ms since the epoch, UTC; places are offsets."""
 
-    __slots__ = ("_guarded", "_latest", "_policy", "_statements", "_unknown", "lowering")
+    __slots__ = ("_guarded", "_latest", "_said", "_statements", "_unknown", "lowering")
 
     def __init__(self, circumstances: Circumstances, policy: Policy) -> None:
-        self._policy = policy
         self._statements = circumstances.ages
+        self._said = [_said(statement, policy) for statement in circumstances.ages]
         self._guarded = _first_verified(circumstances.guardianships)
         self._unknown = _RANK[policy.unknown_age]
         known = [statement.occurred_at for statement in self._statements]
@@ -54,7 +73,7 @@ class Age:
         return self.at(max(now, self._latest))
 
     def is_adult(self, now: int) -> bool:
-        return self.now(now) is AgeBand.ADULT
+        return self.now(now) is _OF_AGE
 
     def at(self, moment: int, known: int = EVERYTHING) -> AgeBand:
         """The class at `moment`, from what the log held up to `known` (that place included)."""
@@ -87,39 +106,34 @@ class Age:
 
     def changes_after(self, now: int) -> int | None:
         """When time alone next takes the subject over a line."""
-        return min((moment for moment in self._birthdays() if moment > now), default=None)
+        return min([moment for moment in self._birthdays() if moment > now], default=None)
 
     def _rank_at(self, moment: int, known: int) -> int:
         guarded = self._guarded
         if guarded is not None and (guarded.first_verified_offset > known or guarded.first_verified_at > moment):
             guarded = None
-        rank = self._unknown if guarded is None else min(self._unknown, _RANK[AgeBand.MINOR])
+        rank = self._unknown if guarded is None else min(self._unknown, _MINOR)
         last_said, strongest = [-1, -1, -1], 0
-        for statement in self._statements:
-            if statement.offset > known or (statement.band is not None and statement.occurred_at > moment):
-                continue  # a band says nothing of the time before it
-            if guarded is not None and guarded.first_verified_offset < statement.offset:
+        for each in self._said:
+            if each.offset > known or each.since > moment:
+                continue
+            if guarded is not None and guarded.first_verified_offset < each.offset:
                 # a ward's own word does not undo what the guardian was verified for; the guardian's may
-                strongest = max(strongest, _STRENGTH[AgeSource.DECLARED])
+                strongest = max(strongest, _DECLARED_STRENGTH)
                 last_said[_MINOR] = max(last_said[_MINOR], guarded.first_verified_at)
-            said, strength = self._rank_of(statement, moment), _STRENGTH[statement.source]
+            said = _ADULT if moment >= each.adult_at else int(moment >= each.minor_at)
             if said <= rank or (
-                statement.may_raise
-                and (statement.source is AgeSource.VERIFIED or strength > strongest)
-                and statement.occurred_at > max(last_said[:said])  # heeded or not: whatever said less was earlier
+                each.may_raise
+                and (each.verified or each.strength > strongest)
+                and each.occurred_at > max(last_said[:said])  # heeded or not: whatever said less was earlier
             ):
                 rank = said
-            last_said[said] = max(last_said[said], statement.recorded_at)
-            strongest = max(strongest, strength)
+            # not by max(), a call: a minor's decision comes by here some ten times
+            if each.recorded_at > last_said[said]:
+                last_said[said] = each.recorded_at
+            if each.strength > strongest:
+                strongest = each.strength
         return rank
-
-    def _rank_of(self, statement: AgeStatement, moment: int) -> int:
-        if statement.birth_date is None:
-            return _RANK[statement.band or AgeBand.CHILD]
-        policy = self._policy
-        if moment >= reaches(statement.birth_date, policy.guardian_required_below, policy.time_zone):
-            return _ADULT
-        return int(moment >= reaches(statement.birth_date, policy.sensitive_below, policy.time_zone))
 
     def _last_lowering(self) -> Lowering | None:
         for statement in reversed(self._statements):
@@ -128,12 +142,9 @@ class Age:
                 return Lowering(statement.event_id, statement.offset, statement.recorded_at)
         return None
 
-    def _birthdays(self) -> Iterator[int]:
-        policy = self._policy
-        for statement in self._statements:
-            if statement.birth_date is not None:
-                for years in (policy.sensitive_below, policy.guardian_required_below):
-                    yield reaches(statement.birth_date, years, policy.time_zone)
+    def _birthdays(self) -> list[int]:
+        moments = [moment for each in self._said for moment in (each.minor_at, each.adult_at)]
+        return [moment for moment in moments if _ALWAYS < moment < _NEVER]
 
     def _turning_points(self) -> Iterator[int]:
         yield from self._birthdays()
@@ -141,6 +152,27 @@ class Age:
             yield statement.occurred_at
         if self._guarded is not None:
             yield self._guarded.first_verified_at
+
+
+def _said(statement: AgeStatement, policy: Policy) -> _Said:
+    if statement.birth_date is None:
+        rank = _RANK[statement.band or AgeBand.CHILD]
+        minor_at = _ALWAYS if rank >= _MINOR else _NEVER
+        adult_at = _ALWAYS if rank >= _ADULT else _NEVER
+    else:
+        minor_at = reaches(statement.birth_date, policy.sensitive_below, policy.time_zone)
+        adult_at = reaches(statement.birth_date, policy.guardian_required_below, policy.time_zone)
+    return _Said(
+        statement.offset,
+        statement.occurred_at,
+        statement.recorded_at,
+        _ALWAYS if statement.band is None else statement.occurred_at,
+        minor_at,
+        adult_at,
+        _STRENGTH[statement.source],
+        statement.may_raise,
+        statement.source is _VERIFIED,
+    )
 
 
 def age_of(circumstances: Circumstances | None, policy: Policy) -> Age | None:
@@ -180,5 +212,8 @@ def reaches(birth_date: int, years: int, time_zone: str) -> int:
 
 
 def _first_verified(guardianships: tuple[Guardianship, ...]) -> Guardianship | None:
-    verified = [each for each in guardianships if each.first_verified_at >= 0]
-    return min(verified, key=lambda each: each.first_verified_offset, default=None)
+    first: Guardianship | None = None
+    for each in guardianships:
+        if each.first_verified_at >= 0 and (first is None or each.first_verified_offset < first.first_verified_offset):
+            first = each
+    return first

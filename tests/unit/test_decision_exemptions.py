@@ -133,3 +133,8 @@ def test_a_guardians_mark_voids_for_a_ward_too_where_the_policy_exempts_wards() 
 def test_a_line_that_is_not_for_wards_exempts_no_ward(code: str) -> None:
     facts = Circumstances(guardianships=(verified(2),), invocations=(invocation(code, at(50)),))
     assert not is_exempt(row(facts), age_of(facts))
+
+
+def test_the_mark_of_who_is_no_ward_s_guardian_voids_nothing() -> None:
+    facts = Circumstances(invocations=(invocation("e", at(50)),))
+    assert is_exempt(row(facts, marks=(mark(MUM, at(60)),)))

@@ -117,3 +117,40 @@ def test_of_two_grants_that_lack_the_same_the_later_is_the_evidence() -> None:
     one, other = (grant(SUBJECT, at(place), event_id=bytes([place]) * 16, **over) for place in (8, 9))
     found = standing(other, one, ages=(), protects_minors=True)
     assert (found.reason, found.evidence) == (Reason.EXPIRED, (bytes([9]) * 16,))
+
+
+FOUND_OUT = (said(AgeBand.MINOR, 1), said(BORN, EIGHTEEN + 10, source=AgeSource.VERIFIED))
+"""a minor, as it was said; when the subject came of age was found out later"""
+
+
+@pytest.mark.parametrize(
+    ("clock", "held"),
+    [(at(EIGHTEEN - 1), True), (at(EIGHTEEN), False), (at(EIGHTEEN, occurred=EIGHTEEN - 1), False)],
+)
+def test_an_own_half_that_came_at_majority_did_not_hold_the_day_before(clock: dict[str, int], held: bool) -> None:
+    assert stands(standing(grant(SUBJECT, clock), grant(MUM, at(BEFORE)), ages=FOUND_OUT)) is held
+
+
+@pytest.mark.parametrize(("child_at", "held"), [(88, False), (89, False)])
+def test_who_was_a_child_in_the_last_moment_before_majority_needed_a_consent_given_separately(
+    child_at: int, held: bool
+) -> None:
+    ages = (said(AgeBand.CHILD, child_at), said(AgeBand.ADULT, 90, source=AgeSource.VERIFIED))
+    halves = (grant(SUBJECT, at(89, offset=91), informed=True), grant(MUM, at(89, offset=92), informed=True))
+    accepted = acceptance(MUM, at(89, occurred=89, offset=93))
+    assert stands(standing(*halves, ages=ages, accepted=accepted, now=100)) is held
+
+
+@pytest.mark.parametrize(
+    ("own", "reason"),
+    [
+        ({"policy_version": 0, "valid_until": 60}, Reason.EXPIRED),
+        ({"policy_version": 2}, Reason.RECONSENT_DUE),
+        ({}, Reason.PENDING_GUARDIAN),
+    ],
+)
+def test_of_what_a_half_lacks_and_the_half_that_is_missing_the_first_in_the_order_of_reasons_is_told(
+    own: dict[str, Any], reason: Reason
+) -> None:
+    minor = (said(AgeBand.MINOR, 1),)
+    assert standing(grant(SUBJECT, at(50), **own), ages=minor, now=100).reason is reason

@@ -1,10 +1,12 @@
 """Who may lift whose opt-out, and what a lift has to know of."""
 
+import msgspec
 import pytest
 from unit.rows import BORN, CELL, EIGHTEEN, FOURTEEN, MUM, SUBJECT, age_of, at, by, opt_out, row, said, verified
 
 from consentry.decision.opt_outs import standing_opt_outs
 from consentry.state.row import AgeStatement, Circumstances, Lift, OptOut
+from consentry.terms import ActorRole
 
 DAD = "account:dad"
 CHILD, MINOR, ADULT = FOURTEEN - 1_000, EIGHTEEN - 1_000, EIGHTEEN + 1_000
@@ -77,3 +79,13 @@ def test_who_is_of_age_lifts_what_a_guardian_had_set_and_a_minor_does_not() -> N
 
 def test_a_minor_lifts_the_own_opt_out() -> None:
     assert not stands(opt_out(SUBJECT, MINOR), lift(SUBJECT, at(MINOR + 1)))
+
+
+@pytest.mark.parametrize("other", [{"actor_id": DAD}, {"actor_role": ActorRole.CONTROLLER}])
+def test_an_opt_out_is_one_s_own_by_role_and_by_name(other: dict[str, object]) -> None:
+    entry = opt_out(SUBJECT, MINOR)
+    assert not stands(entry, lift(SUBJECT, at(MINOR + 1)))
+    assert stands(msgspec.structs.replace(entry, **other), lift(SUBJECT, at(MINOR + 1)))
+    entry = opt_out(MUM, MINOR)
+    assert not stands(entry, lift(MUM, at(MINOR + 1)))
+    assert stands(msgspec.structs.replace(entry, **other), lift(MUM, at(MINOR + 1)))

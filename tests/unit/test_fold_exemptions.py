@@ -135,6 +135,14 @@ def test_beyond_32_what_may_lower_the_age_makes_a_child_of_whom_nothing_loosened
     assert say(log, birth_date="1990-01-01", source=AgeSource.VERIFIED).may_raise
 
 
+def test_beyond_32_what_an_earlier_statement_but_not_the_last_one_said_counts() -> None:
+    log = Log()
+    for number in range(MAX_AGE_STATEMENTS):
+        say(log, AgeBand.MINOR if number == 1 else AgeBand.CHILD)
+    child = say(log, AgeBand.MINOR)
+    assert facts(log).ages == (child,)
+
+
 # Objections
 
 

@@ -1,12 +1,14 @@
 """The fold of opt-outs, and of what the operating system permits."""
 
 import pytest
-from unit.folding import NEARBY, SEPARATELY, SUBJECT, Log, status
+from unit.folding import MOTHER, NEARBY, OPERATOR, SEPARATELY, SUBJECT, Log, status
 from unit.reading import permission_is_on
 
 from consentry.events import (
     Actor,
     ConsentGiven,
+    GuardianLinked,
+    GuardianVerified,
     PermissionObserved,
     PreferenceSet,
 )
@@ -62,6 +64,26 @@ def test_a_grant_from_before_an_opt_out_is_superseded_even_after_that_was_lifted
     log.append(PreferenceSet, purpose="feed.nearby", opted_out=False)
     assert status(log.append(ConsentGiven, occurred_at=1_005, **NEARBY, **SEPARATELY)) is Status.UNKNOWN
     assert status(log.append(ConsentGiven, **NEARBY, **SEPARATELY)) is Status.GIVEN
+
+
+def test_what_a_guardian_would_lift_goes_with_the_opt_out_that_the_person_lifts() -> None:
+    log = Log()
+    log.append(GuardianLinked, guardian=MOTHER.id, relation="mother", actor=OPERATOR)
+    log.append(GuardianVerified, guardian=MOTHER.id, method="id card", actor=OPERATOR)
+    log.append(PreferenceSet, purpose="feed.city", opted_out=True)
+    log.append(PreferenceSet, purpose="feed.city", opted_out=False, actor=MOTHER)
+    state = log.append(PreferenceSet, purpose="feed.city", opted_out=False)
+    assert (state.opt_outs, len(state.lifted_opt_outs)) == ((), 1)
+    assert state.circumstances is not None
+    assert state.circumstances.lifts == ()
+
+
+@pytest.mark.parametrize("role", [ActorRole.CONTROLLER, ActorRole.SYSTEM])
+def test_the_controller_lifts_no_opt_out_of_another(role: ActorRole) -> None:
+    log = Log()
+    before = log.append(PreferenceSet, purpose="feed.city", opted_out=True)
+    state = log.append(PreferenceSet, purpose="feed.city", opted_out=False, actor=Actor(role=role, id="operator-1"))
+    assert (state.opt_outs, state.circumstances) == (before.opt_outs, None)
 
 
 # Permissions of the operating system
@@ -125,3 +147,22 @@ def test_on_after_off_has_to_be_seen_after_the_recording_of_off(clock: int, is_o
 def test_on_with_a_clock_far_ahead_is_not_heeded() -> None:
     state = Log().append(PermissionObserved, permission="camera", state=PermissionState.ON, occurred_at=10**9)
     assert not state.permissions
+
+
+@pytest.mark.parametrize(
+    ("off", "is_on"),
+    [
+        ({"permission": "camera", "device": "phone"}, False),
+        ({"permission": "camera"}, False),
+        ({"permission": "camera", "device": "tablet"}, True),
+        ({"permission": "location", "device": "phone"}, True),
+        ({"permission": "location"}, True),
+    ],
+)
+def test_on_has_to_be_later_than_the_off_of_its_own_permission_and_device(off: dict[str, str], is_on: bool) -> None:
+    log = Log()
+    log.append(PermissionObserved, state=PermissionState.OFF, **off)
+    late = {"permission": "camera", "device": "phone", "occurred_at": 1_005}
+    assert (
+        permission_is_on(log.append(PermissionObserved, state=PermissionState.ON, **late), "camera", "phone") is is_on
+    )

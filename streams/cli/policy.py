@@ -1,4 +1,4 @@
-"""`consentry policy`: check a policy document, and publish a revision."""
+"""`consentry policy`: check a policy document, see what a revision changes and for whom, publish it."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def policy() -> None:
-    """Check a policy document, see what a revision changes, publish it.
+    """Check a policy document, see what a revision changes and for whom, publish it.
 
     \b
     Example:
@@ -151,6 +151,35 @@ def diff(
         show_json(found)
         return
     show_difference(found)
+
+
+@policy.command()
+@document_argument
+@click.option("--subjects", "with_subjects", is_flag=True, help="List whom it would concern, by id.")
+@with_settings(*KAFKA)
+@json_flag
+def preview(settings: Settings, document: click.utils.LazyFile, with_subjects: bool, as_json: bool) -> None:
+    """Show what a revision would change, and for how many, before it is published.
+
+    FILE has to follow the last published version. Beside what `policy diff` says it counts the subjects whose consent
+    holds now and would be due again, and, where it reduces a right, those who would have to accept it. It reads every
+    row, and writes nothing.
+
+    \b
+    Examples:
+      consentry policy preview v2.yaml
+      consentry policy preview v2.yaml --subjects --json
+    """
+    from streams.cli.policy_preview import previewed, show_preview
+    from streams.preview import preview_revision
+
+    now = time.time_ns() // 1_000_000
+    found = asyncio.run(preview_revision(settings, document.read(), now=now, on_progress=note))
+    shown = previewed(found, with_subjects=with_subjects)
+    if as_json:
+        show_json(shown)
+        return
+    show_preview(shown)
 
 
 def _version(published: "Policies", number: int) -> "Policy":

@@ -100,6 +100,15 @@ def test_published_versions_need_kafka() -> None:
     assert result.exit_code == Exit.UNKNOWN
 
 
+def test_a_preview_needs_kafka_but_no_kafka_to_refuse_a_document() -> None:
+    assert consentry("policy", "preview", SECOND, BOOTSTRAP_SERVERS=NOWHERE).exit_code == Exit.UNKNOWN
+    refused = consentry(
+        "policy", "preview", "-", stdin=second("version: 2\n", "version: two\n"), BOOTSTRAP_SERVERS=NOWHERE
+    )
+    assert (refused.exit_code, refused.stdout) == (Exit.NO, "")
+    assert "line 14, version: " in refused.stderr
+
+
 # validate --against
 
 

@@ -186,6 +186,23 @@ def test_the_next_change_by_time_alone_is_known() -> None:
     assert [policies.changes_after(at) for at in moments] == [*moments[1:], None]
 
 
+@pytest.mark.parametrize(
+    "ends_at", [FIRST_EFFECTIVE - 1, FIRST_EFFECTIVE, FIRST_EFFECTIVE + 1, SECOND_EFFECTIVE + 1, None]
+)
+def test_at_every_moment_there_is_a_period_that_says_what_holds(ends_at: int | None) -> None:
+    policies = second_version()
+    if ends_at is not None:
+        event = ServiceDiscontinued(event_id=uuid4(), policy="newsfeed-app", occurred_at=0, effective_at=ends_at)
+        policies = recorded(policies, event)
+    first, second = (revision.policy for revision in policies.revisions)
+    for at in (-(2**70), FIRST_EFFECTIVE - 2, *range(FIRST_EFFECTIVE - 1, FIRST_EFFECTIVE + 3), SECOND_EFFECTIVE - 1):
+        assert policies.period_at(at).policy is (None if at < FIRST_EFFECTIVE else first), at
+        assert policies.period_at(at).discontinued is (ends_at is not None and ends_at <= at), at
+    for at in (SECOND_EFFECTIVE, SECOND_EFFECTIVE + 1, 2**70):
+        assert policies.period_at(at).policy is second, at
+        assert policies.period_at(at).discontinued is (ends_at is not None and ends_at <= at), at
+
+
 def test_publishing_one_version_after_another_gives_the_same_as_reading_the_log_anew() -> None:
     policies = second_version()
     again = Policies()

@@ -67,6 +67,8 @@ def group(items: tuple[Item, ...], pack: Callable[[Item], bytes], texts_of: Call
     """A column of fixed-length records, and the column of the texts that they take."""
     if not items:
         return NO_ITEMS
+    if len(items) == 1:  # as most are
+        return datum.octets(pack(items[0])) + datum.texts(texts_of(items[0]))
     texts: list[str] = []
     for item in items:
         texts += texts_of(item)

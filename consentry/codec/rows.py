@@ -44,70 +44,75 @@ _PERMISSION = struct.Struct(">16sBqqq")
 
 def encode_row(state: SubjectState) -> bytes:
     """The row's bytes: equal rows give equal bytes."""
-    position = state.position
+    epoch, partition, offset = state.position
+    number = datum.number
     # every field of SubjectState.v1.avsc, in its order
     return b"".join(
         (
             _newest_header(),
             datum.text(state.subject),
-            datum.number(position.epoch),
-            datum.number(position.partition),
-            datum.number(position.offset),
-            datum.number(state.fold_version),
-            datum.number(state.tightened_offset),
+            number(epoch),
+            number(partition),
+            number(offset),
+            number(state.fold_version),
+            number(state.tightened_offset),
             datum.octets(state.recent),
             datum.optional_number(state.closed_at),
             datum.optional_number(state.erased_at),
             datum.optional_number(state.first_act_at),
-            datum.texts(state.quarantined),
-            group(state.acts, _pack_act, _texts_of_act),
-            group(state.marks, _pack_mark, _texts_of_mark),
-            group(state.opt_outs, _pack_opt_out, _texts_of_opt_out),
-            group(state.lifted_opt_outs, _pack_opt_out, _texts_of_opt_out),
-            group(state.permissions, _pack_permission, _texts_of_permission),
+            datum.texts(state.quarantined) if state.quarantined else datum.EMPTY,
+            group(state.acts, _pack_act, _texts_of_act) if state.acts else NO_ITEMS,
+            group(state.marks, _pack_mark, _texts_of_mark) if state.marks else NO_ITEMS,
+            group(state.opt_outs, _pack_opt_out, _texts_of_opt_out) if state.opt_outs else NO_ITEMS,
+            group(state.lifted_opt_outs, _pack_opt_out, _texts_of_opt_out) if state.lifted_opt_outs else NO_ITEMS,
+            group(state.permissions, _pack_permission, _texts_of_permission) if state.permissions else NO_ITEMS,
             datum.EMPTY if state.circumstances is None else encode_circumstances(state.circumstances),
         )
     )
 
 
 def _pack_act(act: Act) -> bytes:
+    block = act.block
     return _ACT.pack(
         act.event_id,
         STATUS_CODE[act.status],
         ROLE_CODE[act.actor_role],
         EXPRESSION_CODE[act.expression],
-        operation_bits(act.block.operations),
+        operation_bits(block.operations),
         act.informed,
         act.policy_version,
         act.occurred_at,
         act.recorded_at,
         act.offset,
         -1 if act.valid_until is None else act.valid_until,
-        len(act.block.data),
-        len(act.block.recipients),
+        len(block.data),
+        len(block.recipients),
     )
 
 
 def _texts_of_act(act: Act) -> tuple[str, ...]:
-    return (act.actor_id, act.block.purpose, *act.block.data, *act.block.recipients)
+    block = act.block
+    return (act.actor_id, block.purpose, *block.data, *block.recipients)
 
 
 def _pack_mark(mark: Mark) -> bytes:
+    scope = mark.scope
     return _MARK.pack(
         mark.event_id,
         STATUS_CODE[mark.status],
         ROLE_CODE[mark.actor_role],
-        operation_bits(mark.scope.operations),
+        operation_bits(scope.operations),
         mark.occurred_at,
         mark.recorded_at,
         mark.offset,
-        len(mark.scope.data),
-        len(mark.scope.recipients),
+        len(scope.data),
+        len(scope.recipients),
     )
 
 
 def _texts_of_mark(mark: Mark) -> tuple[str, ...]:
-    return (mark.actor_id, mark.scene, mark.scope.purpose, *mark.scope.data, *mark.scope.recipients)
+    scope = mark.scope
+    return (mark.actor_id, mark.scene, scope.purpose, *scope.data, *scope.recipients)
 
 
 def _pack_opt_out(opt_out: OptOut) -> bytes:

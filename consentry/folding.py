@@ -61,20 +61,19 @@ def fold_record(record: RawRecord, identity: Genesis, state_of: StateOf) -> Fold
     entry = read_record(record, identity)
     if entry is None:
         return Folded()
-    if isinstance(entry, Unreadable):
-        quarantined = _quarantined(record, entry.code, entry.detail, entry.subject)
-        if entry.subject is None:
-            return Folded(quarantined=quarantined)
-        before = state_of(entry.subject)
-        state, _ = fold_entry(before, entry, record.topic)
-        return Folded(state=state, changed=state is not before, quarantined=quarantined)
-    subject = entry.event.subject
-    before = state_of(subject)
-    state, fault = fold_entry(before, entry, record.topic)
-    if fault is None:
-        return Folded(state=state, changed=state is not before)
-    quarantined = _quarantined(record, "FOLD_FAILED", fault, subject)
-    return Folded(state=state, changed=state is not before, quarantined=quarantined)
+    if isinstance(entry, Recorded):
+        subject = entry.event.subject
+        before = state_of(subject)
+        state, fault = fold_entry(before, entry, record.topic)
+        if fault is None:
+            return Folded(state, state is not before)
+        return Folded(state, state is not before, _quarantined(record, "FOLD_FAILED", fault, subject))
+    quarantined = _quarantined(record, entry.code, entry.detail, entry.subject)
+    if entry.subject is None:
+        return Folded(quarantined=quarantined)
+    before = state_of(entry.subject)
+    state, _ = fold_entry(before, entry, record.topic)
+    return Folded(state, state is not before, quarantined)
 
 
 def read_record(record: RawRecord, identity: Genesis) -> Recorded | Unreadable | None:

@@ -23,12 +23,14 @@ def tightens(event: AnySubjectEvent) -> bool:
     if event.tightens:
         return True
     match event:
+        case ConsentGiven():  # it alone of Cells, as it is the most frequent event
+            return False
+        case PermissionObserved():
+            return event.state is not PermissionState.ON
         case Cells():
             return False
         case PreferenceSet():
             return event.opted_out and event.topic is None
-        case PermissionObserved():
-            return event.state is not PermissionState.ON
         case AgeAsserted():
             return event.age_band is not AgeBand.ADULT
         case RightsRequested():

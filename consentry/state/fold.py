@@ -59,7 +59,7 @@ from consentry.state.marks import mark_of, with_mark
 from consentry.state.objections import with_objection, without_objection
 from consentry.state.opt_outs import with_opt_out, without_opt_out
 from consentry.state.permissions import with_permission
-from consentry.state.recent import Repeat, content_hash, remember, repeat_of
+from consentry.state.recent import OTHER_CONTENT, SAME, content_hash, remember, repeat_of
 from consentry.state.row import MAX_PERMISSIONS, MAX_QUARANTINED, MORE_QUARANTINED, Mark, SubjectState
 from consentry.terms import ActorRole, AgeSource, Effect, Outcome, Position, Right, Status
 
@@ -75,6 +75,8 @@ _Circumstance = (
     | RightsResolved
 )
 _replace = msgspec.structs.replace
+# A member costs a look-up by name, which a constant does not.
+_SUBJECT, _GUARDIAN = ActorRole.SUBJECT, ActorRole.GUARDIAN
 
 
 def fold(state: SubjectState, recorded: Recorded) -> SubjectState:
@@ -85,24 +87,25 @@ def fold(state: SubjectState, recorded: Recorded) -> SubjectState:
     event, position = recorded.event, recorded.position
     if position <= state.position:  # rule 2
         return state
-    if event.subject != state.subject or position[:2] != state.position[:2]:
+    former = state.position
+    if event.subject != state.subject or position.epoch != former.epoch or position.partition != former.partition:
         raise ConsentryError("it is another subject's, partition's or epoch's record", where=str(position))
     if state.erased_at is not None or state.closed_at is not None:
         return _after_the_end(state, recorded)
     event_id, content = event.event_id.bytes, content_hash(event)
     repeat = repeat_of(state.recent, event_id, content)
-    if repeat is Repeat.SAME:  # rule 2
+    if repeat is SAME:  # rule 2
         return state
+    tightening = tightens(event)
     noted = _replace(
         state,
         position=position,
         recent=remember(state.recent, event_id, content),
         first_act_at=_first_act_at(state, event, recorded.recorded_at),
+        tightened_offset=position.offset if tightening else state.tightened_offset,
     )
     after = _folded(noted, event, recorded.recorded_at)
-    if tightens(event):
-        return _replace(after, tightened_offset=position.offset)
-    return state if repeat is Repeat.OTHER_CONTENT else after  # rule 2
+    return state if repeat is OTHER_CONTENT and not tightening else after  # rule 2
 
 
 def _first_act_at(state: SubjectState, event: AnySubjectEvent, recorded_at: int) -> int | None:
@@ -112,26 +115,28 @@ def _first_act_at(state: SubjectState, event: AnySubjectEvent, recorded_at: int)
     if former is not None and former <= occurred_at:
         return former
     actor = event.actor
-    if actor.role is ActorRole.SUBJECT:
+    if actor.role is _SUBJECT:
         return occurred_at if actor.id == event.subject else former
-    return occurred_at if actor.role is ActorRole.GUARDIAN and is_linked(state, actor.id) else former
+    return occurred_at if actor.role is _GUARDIAN and is_linked(state, actor.id) else former
 
 
 def _folded(state: SubjectState, event: AnySubjectEvent, recorded_at: int) -> SubjectState:
-    """`state` already carries the event's position. One branch for each type; what they do is elsewhere."""
+    """`state` already carries the event's position. One branch for each type, the most frequent first: what they do
+    is elsewhere.
+    """
     match event:
         case ConsentGiven() | ConsentReaffirmed():
             return _granted(state, event, recorded_at)
-        case IdentityLinked() | DataCollected() | ObligationFulfilled():
-            return state
-        case ConsentRequested() | ConsentDeferred():
-            return _asked(state, event, recorded_at)
-        case ConsentRefused() | ConsentWithdrawn() | ConsentRevoked() | ConsentInvalidated():
+        case ConsentWithdrawn() | ConsentRefused() | ConsentRevoked() | ConsentInvalidated():
             return _stopped(state, event, recorded_at)
-        case PreferenceSet():
-            return _preferred(state, event, recorded_at)
         case PermissionObserved():
             return _observed(state, event, recorded_at)
+        case PreferenceSet():
+            return _preferred(state, event, recorded_at)
+        case ConsentRequested() | ConsentDeferred():
+            return _asked(state, event, recorded_at)
+        case IdentityLinked() | DataCollected() | ObligationFulfilled():
+            return state
         case AccountClosed():
             return _closed(state, event, recorded_at)
         case SubjectErased():
@@ -171,10 +176,10 @@ def _with_circumstance(state: SubjectState, event: _Circumstance, recorded_at: i
 
 
 def _granted(state: SubjectState, event: ConsentGiven | ConsentReaffirmed, recorded_at: int) -> SubjectState:
-    if event.actor.role is ActorRole.GUARDIAN:
+    if event.actor.role is _GUARDIAN:
         if not may_loosen(state, event, recorded_at):  # rule 4
             return state
-    elif event.actor.role is not ActorRole.SUBJECT or event.actor.id != event.subject:
+    elif event.actor.role is not _SUBJECT or event.actor.id != event.subject:
         raise ConsentryError("consent comes from its subject or a guardian", where="actor")
     if event.valid_until is not None and event.valid_until < 0:
         raise ConsentryError(f"{event.valid_until} is no time", where="valid_until")
@@ -185,7 +190,7 @@ def _granted(state: SubjectState, event: ConsentGiven | ConsentReaffirmed, recor
 
 
 def _asked(state: SubjectState, event: ConsentRequested | ConsentDeferred, recorded_at: int) -> SubjectState:
-    if event.actor.role is ActorRole.GUARDIAN and not is_linked(state, event.actor.id):
+    if event.actor.role is _GUARDIAN and not is_linked(state, event.actor.id):
         return state
     status = Status.REQUESTED if isinstance(event, ConsentRequested) else Status.DEFERRED
     return _replace(state, acts=with_ask(state, event, status, recorded_at, state.position.offset))
@@ -210,10 +215,10 @@ def _mark_of(
     offset: int,
 ) -> Mark:
     match event:
-        case ConsentRefused():
-            return mark_of(event, Status.REFUSED, recorded_at, offset, event.scene or "")
         case ConsentWithdrawn():
             return mark_of(event, Status.WITHDRAWN, recorded_at, offset)
+        case ConsentRefused():
+            return mark_of(event, Status.REFUSED, recorded_at, offset, event.scene or "")
         case ConsentRevoked():
             return mark_of(event, Status.REVOKED, recorded_at, offset)
         case ConsentInvalidated():
@@ -243,7 +248,7 @@ def _observed(state: SubjectState, event: PermissionObserved, recorded_at: int) 
 
 def _accepted(state: SubjectState, event: PolicyAccepted, recorded_at: int) -> SubjectState:
     """An acceptance counts from the person, or from a guardian verified before; nobody else may accept."""
-    by_person = event.actor.role is ActorRole.SUBJECT and event.actor.id == event.subject
+    by_person = event.actor.role is _SUBJECT and event.actor.id == event.subject
     if is_ahead(event, recorded_at) or not (by_person or may_loosen(state, event, recorded_at)):
         return state
     facts = circumstances_of(state)
@@ -254,8 +259,7 @@ def _accepted(state: SubjectState, event: PolicyAccepted, recorded_at: int) -> S
 def _of_age(state: SubjectState, event: AgeAsserted, recorded_at: int) -> SubjectState:
     """A statement of age. On a guardian's word it can raise the age only if that guardian is verified."""
     may_raise = state.closed_at is None and (
-        event.source is not AgeSource.GUARDIAN
-        or (event.actor.role is ActorRole.GUARDIAN and is_verified(state, event.actor.id))
+        event.source is not AgeSource.GUARDIAN or (event.actor.role is _GUARDIAN and is_verified(state, event.actor.id))
     )
     return with_age(state, event, recorded_at, state.position.offset, may_raise=may_raise)
 
@@ -287,7 +291,7 @@ def _after_the_end(state: SubjectState, recorded: Recorded) -> SubjectState:
     if state.circumstances is None or not tightens(event) or isinstance(event, AccountClosed):
         return state
     event_id, content = event.event_id.bytes, content_hash(event)
-    if repeat_of(state.recent, event_id, content) is Repeat.SAME:  # rule 2
+    if repeat_of(state.recent, event_id, content) is SAME:  # rule 2
         return state
     noted = _replace(
         state,

@@ -47,7 +47,9 @@ def with_grant(state: SubjectState, event: ConsentGiven, recorded_at: int, offse
     known = known_cells(state, event, block_of(event), recorded_at, informed=informed)
     if not known:
         return state.acts
-    grant = _grant_of(event, event.expression, known[0], recorded_at, offset, informed=informed)
+    grant = _act_of(
+        event, Status.GIVEN, known[0], recorded_at, offset, event.expression, event.valid_until, informed=informed
+    )
     return _within_limit(_with_grant(state.acts, state.marks, event.actor, grant, known), state.acts)
 
 
@@ -65,7 +67,8 @@ def with_reaffirmation(state: SubjectState, event: ConsentReaffirmed, recorded_a
             break
         renewed = _standing(state, event, expression, remaining)
         if renewed:
-            grant = _grant_of(event, expression, renewed[0], recorded_at, offset, informed=informed)
+            until = event.valid_until
+            grant = _act_of(event, Status.GIVEN, renewed[0], recorded_at, offset, expression, until, informed=informed)
             acts = _with_grant(acts, state.marks, event.actor, grant, renewed)
             remaining = _minus(remaining, renewed)
     return acts
@@ -86,7 +89,7 @@ def known_cells(
     if is_ahead(event, recorded_at) or block.size > MAX_CELLS:
         return ()
     known: Blocks = (block,)
-    if informed:
+    if informed or not (state.marks or state.opt_outs or state.lifted_opt_outs):
         return known
     unknown_from = min(event.occurred_at, recorded_at) if event.expected_position is None else -1
     for mark in state.marks:
@@ -111,20 +114,24 @@ def _with_grant(acts: Acts, marks: tuple[Mark, ...], actor: Actor, grant: Act, b
         return acts
     kept = list(acts)
     for place in reversed(rivals):
-        kept[place : place + 1] = _with_blocks(acts[place], _minus((acts[place].block,), blocks))
-    kept.extend(_with_blocks(grant, blocks))
+        if blocks == (acts[place].block,):  # as where somebody grants the same again
+            del kept[place]
+        else:
+            kept[place : place + 1] = _with_blocks(acts[place], _minus((acts[place].block,), blocks))
+    kept += _with_blocks(grant, blocks)
     return tuple(kept)
 
 
 def _own_grants(acts: Acts, actor: Actor, purpose: str, expression: Expression | None) -> list[int]:
     """Where the grants stand that this actor gave for this purpose in this expression."""
+    role, who = actor.role, actor.id
     return [
         place
         for place, act in enumerate(acts)
         if act.expression is expression
         and act.block.purpose == purpose
-        and act.actor_id == actor.id
-        and act.actor_role is actor.role
+        and act.actor_id == who
+        and act.actor_role is role
     ]
 
 
@@ -180,19 +187,6 @@ def _with_blocks(act: Act, blocks: Blocks) -> list[Act]:
     return [msgspec.structs.replace(act, block=block) for block in blocks]
 
 
-def _grant_of(
-    event: ConsentGiven | ConsentReaffirmed,
-    expression: Expression,
-    block: CellBlock,
-    recorded_at: int,
-    offset: int,
-    *,
-    informed: bool,
-) -> Act:
-    until = event.valid_until
-    return _act_of(event, Status.GIVEN, block, recorded_at, offset, expression, until, informed=informed)
-
-
 def _act_of(
     event: ConsentRequested | ConsentDeferred | ConsentGiven | ConsentReaffirmed,
     status: Status,
@@ -204,11 +198,12 @@ def _act_of(
     *,
     informed: bool = False,
 ) -> Act:
+    actor = event.actor
     return Act(
         event_id=event.event_id.bytes,
         status=status,
-        actor_role=event.actor.role,
-        actor_id=event.actor.id,
+        actor_role=actor.role,
+        actor_id=actor.id,
         expression=expression,
         policy_version=checked_version(event.policy_version),
         occurred_at=min(event.occurred_at, recorded_at),

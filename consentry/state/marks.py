@@ -13,11 +13,12 @@ Marks = tuple[Mark, ...]
 
 
 def mark_of(event: Scoped, status: Status, recorded_at: int, offset: int, scene: str = "") -> Mark:
+    actor = event.actor
     return Mark(
         event_id=event.event_id.bytes,
         status=status,
-        actor_role=event.actor.role,
-        actor_id=event.actor.id,
+        actor_role=actor.role,
+        actor_id=actor.id,
         occurred_at=min(event.occurred_at, recorded_at),
         recorded_at=recorded_at,
         offset=offset,

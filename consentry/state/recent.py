@@ -11,6 +11,8 @@ from consentry.state.row import RECENT_ENTRY_BYTES, RECENT_EVENTS
 _ID_BYTES = 16
 _HASH_BYTES = RECENT_ENTRY_BYTES - _ID_BYTES
 _encode = msgspec.msgpack.Encoder().encode
+_UNUSED = hashlib.blake2b(digest_size=_HASH_BYTES)
+"""a copy of it costs less than to set up another"""
 
 
 class Repeat(Enum):
@@ -19,6 +21,9 @@ class Repeat(Enum):
     NEW = "new"
     SAME = "same"
     OTHER_CONTENT = "other_content"
+
+
+NEW, SAME, OTHER_CONTENT = Repeat  # by name they cost a look-up at every event
 
 
 def content_hash(event: AnySubjectEvent) -> bytes:
@@ -31,20 +36,22 @@ def content_hash(event: AnySubjectEvent) -> bytes:
         event = msgspec.structs.replace(event, sent_at=None, skew_ms=0, occurred_at=event.occurred_at + event.skew_ms)
     if isinstance(event, (ConsentGiven, ConsentReaffirmed, PreferenceSet)) and event.expected_position is not None:
         event = msgspec.structs.replace(event, expected_position=None)
-    return hashlib.blake2b(_encode(event), digest_size=_HASH_BYTES).digest()
+    digest = _UNUSED.copy()
+    digest.update(_encode(event))
+    return digest.digest()
 
 
 def repeat_of(recent: bytes, event_id: bytes, content: bytes) -> Repeat:
     """Whether `recent` holds this event, and with this content."""
-    found = Repeat.NEW
+    found = NEW
     place = recent.find(event_id)
     while place >= 0:
         if place % RECENT_ENTRY_BYTES:  # the same bytes across two entries are no id
             place = recent.find(event_id, place + 1)
             continue
         if recent[place + _ID_BYTES : place + RECENT_ENTRY_BYTES] == content:
-            return Repeat.SAME
-        found = Repeat.OTHER_CONTENT
+            return SAME
+        found = OTHER_CONTENT
         place = recent.find(event_id, place + RECENT_ENTRY_BYTES)
     return found
 

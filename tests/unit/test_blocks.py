@@ -162,5 +162,6 @@ def test_an_opinion_on_a_topic_turns_no_answer(opted_out: bool, topic: str | Non
     assert (tightens(said), loosens(said)) == turn
 
 
-def test_whatever_loosens_nothing_says_so() -> None:
+def test_whatever_loosens_nothing_and_whatever_tightens_nothing_says_so() -> None:
     assert loosens(event("AccountClosed", identity_verified=True, method="app")) is False
+    assert tightens(event("IdentityLinked", device="device:1", account="account:1")) is False

@@ -314,6 +314,14 @@ def test_several_data_that_are_no_personal_data_are_allowed_together() -> None:
     assert (answer.allow, answer.reason) == (True, Reason.NOT_PERSONAL_DATA)
 
 
+@pytest.mark.parametrize("operation", [USE, STORE])
+def test_a_closed_account_stays_closed_when_its_subject_comes_of_age(operation: Operation) -> None:
+    asked = Request(subject=SUBJECT, operation=operation, purpose="account.profile", data=("gender",))
+    known = row(CHILD if operation is USE else None, closed_at=500)
+    answer = decide(View(known, Position(1, 3, 1_000), 100), first_version(), asked, AFTER)
+    assert (answer.reason, answer.status, answer.expires_at) == (Reason.SUBJECT_CLOSED, Status.CLOSED, None)
+
+
 def test_an_exemption_keeps_stored_what_it_names_after_the_account_is_closed() -> None:
     scope = Scope("", (STORE,), ("gender",))
     kept = row(Circumstances(invocations=(invocation("c", at(50), scope=scope),)))

@@ -286,6 +286,13 @@ def test_a_fault_is_told_by_its_kind_and_its_words() -> None:
     assert fault.startswith("ConsentryError: ")
 
 
+def test_a_record_that_was_set_aside_and_comes_again_is_no_fault_any_more() -> None:
+    log = Log()
+    log.append(ConsentGiven, **NEARBY, **SEPARATELY)
+    aside, _ = fold_or_quarantine(SubjectState.unknown("account:bob", 1, 3), log.records[0])
+    assert fold_or_quarantine(aside, log.records[0]) == (aside, None)
+
+
 # The last events
 
 

@@ -76,10 +76,21 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     """what was asked, answered as of then"""
 
     @classmethod
-    def of(cls, subject: str, entries: Iterable[Entry], as_of: AsOf | None = None, *, log: str = LOG) -> Self:
-        """Fold what counts of a subject's records. `log` is the log's name on its cluster."""
+    def of(
+        cls,
+        subject: str,
+        entries: Iterable[Entry],
+        as_of: AsOf | None = None,
+        *,
+        log: str = LOG,
+        begin: SubjectState | None = None,
+    ) -> Self:
+        """Fold what counts of a subject's records. `log` is the log's name on its cluster.
+
+        `begin`: what the records before these came to, where not all of them are given at once.
+        """
         as_of = as_of or AsOf()
-        state: SubjectState | None = None
+        state = begin
         steps: list[Step] = []
         left_out = 0
         for entry in entries:

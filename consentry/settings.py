@@ -74,6 +74,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """events in one list, evaluations in one request"""
     search_subjects: int = 2_000
     """that one page of a search for subjects looks at, at the most"""
+    history_timeout_ms: int = 10_000
+    """how long one request for a subject's history reads the log; its cursor leads on"""
+    history_readers: int = 4
+    """requests for a history that a query node works on at a time; one more is answered 503"""
     max_json_depth: int = 32
     """how deeply a request's JSON may nest"""
     request_timeout_ms: int = 10_000

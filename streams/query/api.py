@@ -24,15 +24,17 @@ from streams.query.authzen import CheckRoute, EvaluationRoute, EvaluationsRoute
 from streams.query.body import Gone, Message, Receive, prefers_text
 from streams.query.events import EventDoor
 from streams.query.health import liveness, readiness
+from streams.query.history import Historian
 from streams.query.metrics import Metrics
-from streams.query.openapi import answers, describe, event_body
+from streams.query.openapi import answers, describe, event_body, history_parameters
 from streams.query.policies import policy_difference, policy_revision, policy_revisions, text_of
 from streams.query.problems import Refusal
 from streams.query.reference_page import reference_page
 from streams.query.roles import OPEN_ROUTES, authorise
-from streams.query.seams import Clock, Replica, Writer, wall_clock_ms
+from streams.query.seams import Clock, Log, Replica, Writer, wall_clock_ms
 from streams.query.search import ActionSearchRoute, ResourceSearchRoute, SubjectSearchRoute
 from streams.query.subjects import subject_view
+from streams.replay import LogReader
 
 _encoder = msgspec.json.Encoder()
 _PUBLIC_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
@@ -71,9 +73,18 @@ class Api(FastAPI):
 
 
 def create_api(
-    settings: Settings, replica: Replica, writer: Writer, access: Access, *, clock: Clock = wall_clock_ms
+    settings: Settings,
+    replica: Replica,
+    writer: Writer,
+    access: Access,
+    *,
+    log: Log | None = None,
+    clock: Clock = wall_clock_ms,
 ) -> Api:
-    """The application. It owns none of its parts: whoever starts them stops them."""
+    """The application. It owns none of its parts: whoever starts them stops them.
+
+    `log`: where histories are read; None: in Kafka, by the settings.
+    """
     metrics = Metrics(replica)
     api = Api(
         title="Consentry",
@@ -93,6 +104,7 @@ def create_api(
     api.router.routes.extend(Route(path, check, methods=["POST"]) for path, check in api.checks.items())
     _add_events(api, settings, EventDoor(settings, replica, writer, metrics, clock))
     _add_readings(api, settings, replica, clock)
+    _add_history(api, Historian(settings, replica, log or LogReader(settings), clock))
     _add_configuration(api, settings)
     _add_operations(api, replica, metrics)
     _answer_with_problems(api, metrics)
@@ -164,6 +176,18 @@ def _add_readings(api: Api, settings: Settings, replica: Replica, clock: Clock) 
     @api.get("/v1/policies/{version}", summary="One revision, whole", tags=["policies"], **answers("PolicyRevision"))
     async def get_policy(version: int) -> Response:
         return _json(policy_revision(version, replica.policies, clock()))
+
+
+def _add_history(api: Api, historian: Historian) -> None:
+    @api.get(
+        "/v1/subjects/{subject}/history",
+        summary="What the log says of a subject as of any moment",
+        tags=["subjects"],
+        openapi_extra=history_parameters(),
+        **answers("History"),
+    )
+    async def get_history(subject: str, request: Request) -> Response:
+        return _json(await historian.tell(subject, request.query_params))
 
 
 def _add_configuration(api: Api, settings: Settings) -> None:

@@ -28,9 +28,11 @@ from consentry.authzen import (
 from consentry.events import AnySubjectEvent
 from consentry.intake import MAY_SEND
 from consentry.settings import Settings
+from consentry.terms import Form, Operation
 from streams.query import problems
 from streams.query.events import Appended, AppendedList
 from streams.query.health import Liveness, Readiness
+from streams.query.history import LAST_MOMENT, History
 from streams.query.policies import PolicyDifference, PolicyRevision, PolicyRevisions
 from streams.query.problems import ProblemDetails
 from streams.query.roles import OPEN_ROUTES, ROLES_OF_ROUTE
@@ -57,6 +59,7 @@ _TYPES = (
     Appended,
     AppendedList,
     SubjectView,
+    History,
     PolicyRevisions,
     PolicyRevision,
     PolicyDifference,
@@ -118,6 +121,27 @@ def event_body(settings: Settings) -> Document:
             REQUEST_ID,
         ],
     }
+
+
+def history_parameters() -> Document:
+    """For openapi_extra: which moment, which page, and what is asked as of then."""
+    moment = {"type": "integer", "minimum": 0, "maximum": LAST_MOMENT}
+    text, flag = {"type": "string"}, {"type": "boolean"}
+    said: tuple[tuple[str, str, Document], ...] = (
+        ("at", "ms: what had occurred by then", moment),
+        ("as_known_at", "ms: what had been recorded by then", moment),
+        ("cursor", "next_cursor of the page before, with the same at and as_known_at", text),
+        ("operation", "of a question, with purpose and data", {"type": "string", "enum": list(Operation)}),
+        ("purpose", "of a question", text),
+        ("data", "of a question; may be repeated", {"type": "array", "items": text}),
+        ("recipient", "of a question", text),
+        ("form", "of a question", {"type": "string", "enum": list(Form)}),
+        ("active", "of a question", flag),
+        ("device", "of a question", text),
+        ("transfer_mechanism", "of a question", text),
+        ("joined_with_identity", "of a question", flag),
+    )
+    return {"parameters": [*(_parameter(name, "query", says, schema) for name, says, schema in said), REQUEST_ID]}
 
 
 def _parameter(name: str, place: str, description: str, schema: Document) -> Document:

@@ -217,6 +217,6 @@ def _asks_of_the_past(pointer: str) -> Refusal:
         Problem(
             "a live check answers for now alone",
             where=pointer,
-            remedy="leave it out; `consentry audit replay --at` answers for another time",
+            remedy="leave it out; a subject's history answers for another time",
         )
     )

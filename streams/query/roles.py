@@ -31,6 +31,7 @@ ROLES_OF_ROUTE: Mapping[str, frozenset[CallerRole]] = {
     # which of them may send which event is intake's table
     "POST /v1/events": frozenset({CallerRole.PRODUCER, CallerRole.GUARDIAN_VERIFIER, CallerRole.OPERATOR}),
     "GET /v1/subjects/{subject}": frozenset({CallerRole.ASKER, CallerRole.AUDITOR}),
+    "GET /v1/subjects/{subject}/history": frozenset({CallerRole.AUDITOR}),
     "GET /v1/policies": EVERY_ROLE,
     "GET /v1/policies/{version}": EVERY_ROLE,
     "GET /v1/policies/{former}..{version}": EVERY_ROLE,

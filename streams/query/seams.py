@@ -1,7 +1,7 @@
 """What a query node rests on, as it sees it: the copy it answers from, the writer of the log, who may ask."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Protocol
 
 from consentry.decision import View
@@ -10,6 +10,7 @@ from consentry.intake import Accepted
 from consentry.policy import Policies
 from consentry.state.row import Watermark
 from consentry.terms import Position
+from streams.replay import Scanned
 
 Clock = Callable[[], int]
 """ms since the epoch, UTC"""
@@ -36,6 +37,12 @@ class Replica(Protocol):
     def subjects_after(self, subject: str, limit: int) -> Sequence[str]: ...
     def view(self, subject: str, now: int | None = None) -> View: ...
     async def wait_for(self, position: Position, timeout_ms: int) -> bool: ...
+
+
+class Log(Protocol):
+    """`streams.replay.LogReader`, as far as a node needs it."""
+
+    def scan(self, identity: Genesis, subject: str, offset_next: int = 0) -> AsyncGenerator[Scanned, None]: ...
 
 
 class Writer(Protocol):

@@ -93,11 +93,13 @@ def subject_view(name: str, settings: Settings, replica: Replica, now: int) -> S
     if fault is not None:
         raise unreadable(Problem(fault, where="/subject"))
     subject = stored_subject(name, settings)
-    view = replica.view(subject, now)
-    partition = view.position.partition
-    row = view.row or SubjectState.unknown(subject, view.position.epoch, partition)
+    return shown(subject, replica.view(subject, now), replica.policies, now)
+
+
+def shown(subject: str, view: View, policies: Policies, now: int) -> SubjectView:
+    """What a row says, by the policies given, at `now`."""
+    row = view.row or SubjectState.unknown(subject, view.position.epoch, view.position.partition)
     tightened = row.tightened_position
-    policies = replica.policies
     policy = policies.in_force(now)
     facts = row.circumstances or NO_CIRCUMSTANCES
     age = None if policy is None else age_of(row.circumstances, policy)

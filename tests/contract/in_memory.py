@@ -1,6 +1,6 @@
 """A log, its fold and a view of it in this process, for tests of HTTP alone: the real fold and decide, no Kafka."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,18 @@ import httpx
 
 from consentry.decision import View
 from consentry.errors import Unavailable
-from consentry.events import PolicyRevised, RecordedPolicyEvent
+from consentry.events import Genesis, PolicyRevised, RecordedPolicyEvent
 from consentry.intake import Accepted, Caller, CallerRole
+from consentry.partition import partition_of
 from consentry.policy import Policies, parse_policy
 from consentry.settings import Settings
 from consentry.state.row import Watermark
 from consentry.terms import Position, SubjectIds
 from consentry.testing.log import LOG_ID, PARTITIONS, MemoryLog
 from streams.query import create_api
+from streams.replay import Scanned
 
+SCANNED_AT_ONCE = 3
 REFERENCE = Path(__file__).parents[2] / "examples" / "policies" / "reference-v1.yaml"
 WORDING = REFERENCE.with_name("privacy-policy.txt")
 
@@ -86,6 +89,18 @@ class InMemoryLog(MemoryLog):
         self.waited_for = True
         return self.folded_to(position.partition) >= position
 
+    # as a reader of the log
+    async def scan(self, identity: Genesis, subject: str, offset_next: int = 0) -> AsyncGenerator[Scanned, None]:
+        """Part by part of SCANNED_AT_ONCE records; a partition begins with its genesis."""
+        partition = partition_of(subject, identity.partitions)
+        records = [each for each in self.appended if each.position.partition == partition]
+        end = len(records) + 1
+        while offset_next < end:
+            part = records[max(0, offset_next - 1) :][:SCANNED_AT_ONCE]
+            offset_next = part[-1].position.offset + 1 if part else end
+            about = tuple(each for each in part if each.event.subject == subject)
+            yield Scanned(entries=about, offset_next=offset_next, offset_end=end)
+
 
 class Tokens:
     """Who a token belongs to, without a file."""
@@ -112,7 +127,7 @@ class Node:
         ids = SubjectIds.HASHED if self.settings.subject_pepper else SubjectIds.PLAIN
         self.log = InMemoryLog(policies, now=NOW, ids=ids)
         self.token = token
-        self.api = create_api(self.settings, self.log, self.log, Tokens(TOKENS), clock=self.log.clock)
+        self.api = create_api(self.settings, self.log, self.log, Tokens(TOKENS), log=self.log, clock=self.log.clock)
 
     async def send(self, method: str, path: str, **how: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {self.token}", **how.pop("headers", {})}

@@ -15,6 +15,7 @@ MAY: dict[str, set[str]] = {
     "POST /access/v1/search/action": {"asker"},
     "POST /v1/events": {"producer", "guardian_verifier", "operator"},
     "GET /v1/subjects/{subject}": {"asker", "auditor"},
+    "GET /v1/subjects/{subject}/history": {"auditor"},
     "GET /v1/policies": {"asker", "producer", "guardian_verifier", "operator", "auditor", "publisher"},
     "GET /v1/policies/{version}": {"asker", "producer", "guardian_verifier", "operator", "auditor", "publisher"},
     "GET /v1/policies/{former}..{version}": {

@@ -1,0 +1,70 @@
+"""A subject's history over HTTP is read from the log on a real Kafka, page by page, and says what live answers said."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contract.in_memory import act, grant, question
+from running import append_raw, make_topics, publish_policy, settings_for, worker
+from stack.test_query import serving
+
+from consentry.intake import CallerRole
+from consentry.partition import partition_of
+
+pytestmark = pytest.mark.stack
+
+PATH = "/v1/subjects/account:u-1/history"
+ASKED = {"operation": "use", "purpose": "recommendation.personalised", "data": "behaviour"}
+ROLES = (CallerRole.ASKER, CallerRole.PRODUCER, CallerRole.AUDITOR)
+
+
+async def test_each_live_answer_is_told_again_for_its_moment(kafka: str, topic_prefix: str, tmp_path: Path) -> None:
+    settings = settings_for(kafka, topic_prefix, max_batch=2)
+    await make_topics(settings)
+    publish_policy(settings)
+    with worker(settings, tmp_path):
+        async with serving(settings, tmp_path, ROLES) as served:
+            await served.ready()
+
+            async def pages(**moment: int) -> list[dict[str, Any]]:
+                found: list[dict[str, Any]] = []
+                cursor: dict[str, str] = {}
+                while not found or found[-1]["next_cursor"] is not None:
+                    answer = await served.client.get(PATH, params={**moment, **ASKED, **cursor})
+                    assert answer.status_code == 200, answer.text
+                    found.append(answer.json())
+                    cursor = {"cursor": found[-1]["next_cursor"]}
+                return found
+
+            live: list[tuple[int, str]] = []
+            for body in (grant, lambda **at: act("ConsentWithdrawn", **at), grant):
+                now = time.time_ns() // 1_000_000
+                await served.record(body(at=now), wait=2_000)
+                for number in range(5):  # other subjects, in all partitions
+                    name = f"account:other-{number}"
+                    other = grant(at=now) | {"subject": name, "actor": {"role": "subject", "id": name}}
+                    await served.record(other)
+                answer = await served.check(**question())
+                live.append((time.time_ns() // 1_000_000, answer["context"]["reason"]))
+            # neither is an event of the subject, but the second may have been: it is quarantined from then on
+            partition = partition_of("account:u-1", settings.partitions)
+            await append_raw(settings, partition, b"account:somebody", b"nonsense")
+
+            for known_at, reason in live:
+                (*_, last) = await pages(as_known_at=known_at)
+                assert last["decision"]["context"]["reason"] == reason
+            whole = await pages()
+            told = [each["event"]["type"] for page in whole for each in page["events"]]
+            assert told == ["ConsentGiven", "ConsentWithdrawn", "ConsentGiven"]
+            assert [len(page["events"]) for page in whole[:2]] == [2, 1]
+            state = (await served.client.get("/v1/subjects/account:u-1")).json()
+            assert whole[-1]["state"]["cells"] == state["cells"]
+            assert whole[-1]["state"]["tightened_position"] == state["tightened_position"]
+
+            await append_raw(settings, partition, b"account:u-1", b"nonsense")
+            last = (await pages())[-1]
+            assert last["events"][-1]["event"] is None
+            assert last["events"][-1]["fault"]
+            assert last["state"]["quarantined"]
+            assert last["decision"]["decision"] is False

@@ -242,7 +242,10 @@ def test_each_data_category_is_told_with_its_own_reason_status_and_evidence() ->
 
 
 def test_a_reason_for_which_the_policy_names_no_clause_has_none() -> None:
-    policies = published(Policies(), changed("  NO_CONSENT: P-1\n", ""))
+    (period, *others) = first_version().periods
+    assert period.policy is not None
+    bare = msgspec.structs.replace(period, policy=msgspec.structs.replace(period.policy, clause_of={}))
+    policies = msgspec.structs.replace(first_version(), periods=(bare, *others))
     asked = Request(subject=SUBJECT, operation=USE, purpose="account.profile", data=("gender",))
     answer = decide(View(None, Position(1, 3, 1_000), 100), policies, asked, AFTER)
     assert (answer.reason, answer.clause, answer.results[0].clause) == (Reason.NO_CONSENT, "", "")

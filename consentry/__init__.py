@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from consentry.client import AsyncConsentClient, ConsentClient
     from consentry.decision import Decision, Request
     from consentry.errors import ConsentryError, InvalidEvent, InvalidPolicy, NotFresh, Unavailable
+    from consentry.guard import ConsentDenied, consent_filter, requires_consent
     from consentry.publisher import ConsentPublisher
     from consentry.replica import ConsentReplica
     from consentry.settings import Settings, load_settings
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "AsyncConsentClient": "client",
     "ConsentClient": "client",
+    "ConsentDenied": "guard",
     "ConsentPublisher": "publisher",
     "ConsentReplica": "replica",
     "ConsentryError": "errors",
@@ -34,12 +36,15 @@ _MODULE_OF = {
     "Settings": "settings",
     "Status": "terms",
     "Unavailable": "errors",
+    "consent_filter": "guard",
     "load_settings": "settings",
+    "requires_consent": "guard",
 }
 
 __all__ = [
     "AsyncConsentClient",
     "ConsentClient",
+    "ConsentDenied",
     "ConsentPublisher",
     "ConsentReplica",
     "ConsentryError",
@@ -55,7 +60,9 @@ __all__ = [
     "Settings",
     "Status",
     "Unavailable",
+    "consent_filter",
     "load_settings",
+    "requires_consent",
 ]
 
 

@@ -38,7 +38,6 @@ TESTS = (
     "tests/unit/test_blocks.py",
     "tests/unit/test_effects.py",
     "tests/unit/test_decision_*.py",
-    "tests/unit/test_preview.py",
     "tests/unit/test_promise.py",
     "tests/unit/test_newsletter_policy.py",
     "tests/unit/test_intake_guardians.py",

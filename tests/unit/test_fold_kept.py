@@ -331,3 +331,11 @@ def test_the_position_that_intake_filled_in_is_no_content(kind: type, fields: di
     first, again = (content_hash(recorded.event) for recorded in log.records)
     assert first == again
     assert log.state.position.offset == 1
+
+
+def test_when_it_was_sent_is_no_content() -> None:
+    log = Log()
+    for sent_at in (1_000, 2_000, None):
+        log.append(ConsentWithdrawn, number=7, occurred_at=900, sent_at=sent_at)
+    assert len({content_hash(recorded.event) for recorded in log.records}) == 1
+    assert log.state.position.offset == 1

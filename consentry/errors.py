@@ -48,7 +48,11 @@ class InvalidEvent(ConsentryError):
 
 
 class InvalidPolicy(ConsentryError):
-    """A policy document or revision that is refused."""
+    """A policy document or revision that is refused. `others` are further faults of the same document."""
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "", others: Sequence["InvalidPolicy"] = ()) -> None:
+        self.others = tuple(others)
+        super().__init__(what, where=where, remedy=remedy)
 
 
 class UndecodableRecord(ConsentryError):

@@ -17,8 +17,8 @@ from consentry.policy.document import (
 )
 from consentry.policy.history import Period, Policies, Revision
 from consentry.policy.parse import parse_policy
-from consentry.policy.revision import changed_clauses, check_follows, check_wording, prepare_revision
-from consentry.policy.wording import clause_hashes, clauses_of, missing_clauses
+from consentry.policy.revision import changed_clauses, check_follows, prepare_revision
+from consentry.policy.wording import UnfoundClause, clause_hashes, clauses_of, missing_clauses, unfound_clauses
 
 __all__ = [
     "ALLOWING",
@@ -38,12 +38,12 @@ __all__ = [
     "Purpose",
     "RecipientRole",
     "Revision",
+    "UnfoundClause",
     "Vocabulary",
     "changed_clauses",
     "changes_between",
     "check_declaration",
     "check_follows",
-    "check_wording",
     "clause_hashes",
     "clauses_of",
     "missing_clauses",
@@ -51,4 +51,5 @@ __all__ = [
     "parse_policy",
     "prepare_revision",
     "standing_declaration",
+    "unfound_clauses",
 ]

@@ -1,5 +1,8 @@
 """Fields of a YAML document, typed one by one; each knows its name and line, so that a fault can say them.
 
+A document that gathers its faults goes on behind each of them with a value that stands for what could not be read, so
+that one fault does not hide the next. Whoever reads it so must use none of its values if there was a fault.
+
 Values are read from the plain nodes: YAML's own guesses (`NO` is false, `1:30` is ninety) decide nothing.
 """
 
@@ -16,6 +19,8 @@ from consentry.errors import InvalidPolicy
 MAX_DOCUMENT_CHARACTERS = 1_000_000
 MAX_DEPTH = 12
 MAX_TEXT = 512
+MAX_FAULTS = 100
+"""told at once"""
 
 Term = TypeVar("Term", bound=StrEnum)
 
@@ -28,11 +33,15 @@ _DURATION = re.compile(
     r"(?:T(?=.)(?:(?P<hours>\d{1,6})H)?(?:(?P<minutes>\d{1,6})M)?(?:(?P<seconds>\d{1,9})S)?)?)",
     re.ASCII,
 )
+_LINE = re.compile(r"line (\d+)")
 _UNIT_MS = {"weeks": 604_800_000, "days": 86_400_000, "hours": 3_600_000, "minutes": 60_000, "seconds": 1_000}
 
 
-def root_of(document: str) -> "Field":
-    """The document as one field. Raises InvalidPolicy when it is not one plain YAML document."""
+def root_of(document: str, faults: list[InvalidPolicy] | None = None) -> "Field":
+    """The document as one field, whose faults are gathered in `faults`, or else raised one by one.
+
+    Raises InvalidPolicy when it is not one plain YAML document.
+    """
     if len(document) > MAX_DOCUMENT_CHARACTERS:
         raise InvalidPolicy(
             f"the document has {len(document)} characters", remedy=f"{MAX_DOCUMENT_CHARACTERS} at the most"
@@ -48,7 +57,19 @@ def root_of(document: str) -> "Field":
         raise InvalidPolicy(f"not YAML: {fault}") from fault
     if node is None:
         raise InvalidPolicy("the document is empty")
-    return Field(node, "")
+    return Field(node, "", faults)
+
+
+def raise_all(faults: list[InvalidPolicy]) -> None:
+    """Raises InvalidPolicy where any was gathered: the first in the document, with the others."""
+    if faults:
+        first, *others = sorted(faults, key=_line_number)
+        raise InvalidPolicy(first.what, where=first.where, remedy=first.remedy, others=others)
+
+
+def _line_number(fault: InvalidPolicy) -> int:
+    found = _LINE.match(fault.where)
+    return int(found[1]) if found else MAX_DOCUMENT_CHARACTERS
 
 
 def _line(mark: "yaml.error.Mark | yaml._yaml.Mark | None") -> str:
@@ -75,48 +96,73 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 class Field:
-    """A value of the document, its name and line. Each method gives it typed, or raises InvalidPolicy."""
+    """A value of the document, its name and line. Each method gives it typed, or refuses it."""
 
-    __slots__ = ("node", "path")
+    __slots__ = ("faults", "node", "path")
 
-    def __init__(self, node: yaml.Node, path: str) -> None:
+    def __init__(self, node: yaml.Node, path: str, faults: list[InvalidPolicy] | None = None) -> None:
         self.node = node
         self.path = path
+        self.faults = faults
 
-    def fault(self, what: str, remedy: str = "") -> InvalidPolicy:
-        where = _line(self.node.start_mark)
-        return InvalidPolicy(what, where=f"{where}, {self.path}" if self.path else where, remedy=remedy)
+    @classmethod
+    def absent(cls, path: str) -> "Field":
+        """What stands for a field that is missing; it was said to be, so what else is wrong with it is not told."""
+        return cls(yaml.ScalarNode(_TEXT_TAG, ""), path, [])
+
+    @property
+    def where(self) -> str:
+        line = _line(self.node.start_mark)
+        return f"{line}, {self.path}" if self.path else line
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it was refused itself: then what it holds is not known."""
+        return self.faults is not None and any(fault.where == self.where for fault in self.faults)
+
+    def refuse(self, what: str, remedy: str = "") -> None:
+        """Say what is wrong with it, where nothing is said of it yet. Raises InvalidPolicy unless it is gathered."""
+        fault = InvalidPolicy(what, where=self.where, remedy=remedy)
+        if self.faults is None:
+            raise fault
+        if self.is_refused or len(self.faults) > MAX_FAULTS:
+            return
+        if len(self.faults) == MAX_FAULTS:
+            fault = InvalidPolicy("there are more faults than are told at once", remedy="mend these first")
+        self.faults.append(fault)
 
     def text(self) -> str:
         value = self._scalar()
         if self.node.tag != _TEXT_TAG:
-            raise self.fault(f"{value!r} is not text to YAML", f'put it in quotes: "{value}"')
+            self.refuse(f"{value!r} is not text to YAML", f'put it in quotes: "{value}"')
         if not value.strip() or len(value) > MAX_TEXT:
-            raise self.fault("the text is empty or too long", f"1 to {MAX_TEXT} characters")
+            self.refuse("the text is empty or too long", f"1 to {MAX_TEXT} characters")
         return value
 
     def word(self) -> str:
         value = self.text()
         if not _WORD.fullmatch(value):
-            raise self.fault(f"{value[:40]!r} is not a name", "letters, digits and . _ ~ -, 128 at the most")
+            self.refuse(f"{value[:40]!r} is not a name", "letters, digits and . _ ~ -, 128 at the most")
+            return ""
         return value
 
     def clause(self) -> str:
         value = self.text()
         if not _CLAUSE.fullmatch(value):
-            raise self.fault(f"{value[:40]!r} is not a clause", "a clause reads like 1.2.a or P-1")
+            self.refuse(f"{value[:40]!r} is not a clause", "a clause reads like 1.2.a or P-1")
         return value
 
     def whole(self, low: int, high: int) -> int:
         value = self._plain()
         if not _WHOLE.fullmatch(value) or not low <= int(value) <= high:
-            raise self.fault(f"{value[:40]!r} is not a whole number from {low} to {high}")
+            self.refuse(f"{value[:40]!r} is not a whole number from {low} to {high}")
+            return low
         return int(value)
 
     def flag(self) -> bool:
         value = self._plain()
         if value not in {"true", "false"}:
-            raise self.fault(f"{value[:40]!r} is neither true nor false")
+            self.refuse(f"{value[:40]!r} is neither true nor false")
         return value == "true"
 
     def instant(self) -> int:
@@ -127,7 +173,8 @@ class Field:
         except ValueError:
             moment = None
         if moment is None or moment.tzinfo is None or moment.timestamp() < 0:
-            raise self.fault(f"{value[:40]!r} is not a time with its zone", "a time reads like 2026-01-08T00:00:00Z")
+            self.refuse(f"{value[:40]!r} is not a time with its zone", "a time reads like 2026-01-08T00:00:00Z")
+            return 0
         return round(moment.timestamp() * 1_000)
 
     def duration(self) -> int:
@@ -135,9 +182,8 @@ class Field:
         value = self._scalar()
         match = _DURATION.fullmatch(value)
         if match is None:
-            raise self.fault(
-                f"{value[:40]!r} is not a duration", "ISO 8601 in weeks, days, hours, minutes, seconds: PT48H"
-            )
+            self.refuse(f"{value[:40]!r} is not a duration", "ISO 8601 in weeks, days, hours, minutes, seconds: PT48H")
+            return 0
         return sum(_UNIT_MS[unit] * int(count) for unit, count in match.groupdict().items() if count)
 
     def term(self, kind: type[Term]) -> Term:
@@ -145,21 +191,23 @@ class Field:
         try:
             return kind(value)
         except ValueError:
-            raise self.fault(f"{value[:40]!r} is not known here", f"one of {', '.join(kind)}") from None
+            self.refuse(f"{value[:40]!r} is not known here", f"one of {', '.join(kind)}")
+            return next(iter(kind))
 
     def items(self) -> Iterator["Field"]:
         if not isinstance(self.node, yaml.SequenceNode):
-            raise self.fault("a list belongs here", "write [one, two]")
+            self.refuse("a list belongs here", "write [one, two]")
+            return
         for place, node in enumerate(self.node.value):
-            yield Field(node, f"{self.path}[{place}]")
+            yield Field(node, f"{self.path}[{place}]", self.faults)
 
     def words(self) -> tuple[str, ...]:
         """A list of names, none twice."""
         values: list[str] = []
         for item in self.items():
             value = item.word()
-            if value in values:
-                raise item.fault(f"{value} is named twice")
+            if value and value in values:
+                item.refuse(f"{value} is named twice")
             values.append(value)
         return tuple(values)
 
@@ -169,51 +217,61 @@ class Field:
         for item in self.items():
             value = item.term(kind)
             if value in values:
-                raise item.fault(f"{value} is named twice")
+                item.refuse(f"{value} is named twice")
             values.append(value)
         if not values:
-            raise self.fault("the list is empty", f"name one or more of {', '.join(kind)}")
+            self.refuse("the list is empty", f"name one or more of {', '.join(kind)}")
         return tuple(values)
 
     def entries(self) -> dict[str, "Field"]:
         """A mapping whose keys are the document's own."""
         if not isinstance(self.node, yaml.MappingNode):
-            raise self.fault("a mapping belongs here", "write {name: value}")
+            self.refuse("a mapping belongs here", "write {name: value}")
+            return {}
         found: dict[str, Field] = {}
         for key_node, value_node in self.node.value:
-            key = Field(key_node, self.path)
+            key = Field(key_node, self.path, self.faults)
             name = key.word()
             if name in found:
-                raise key.fault(f"{name} stands here twice")
-            found[name] = Field(value_node, f"{self.path}.{name}" if self.path else name)
+                key.refuse(f"{name} stands here twice")
+            elif name:
+                found[name] = Field(value_node, self._path_of(name), self.faults)
         return found
 
     def entry(self, name: str) -> "Field":
         """One value of a mapping; where it has none of that name, the place of the mapping, and the name."""
-        path = f"{self.path}.{name}" if self.path else name
-        return self.entries().get(name) or Field(self.node, path)
+        return self.entries().get(name) or self._place_of(name)
+
+    def _path_of(self, name: str) -> str:
+        return f"{self.path}.{name}" if self.path else name
+
+    def _place_of(self, name: str) -> "Field":
+        return Field(self.node, self._path_of(name), self.faults)
 
     def record(self, *, needs: tuple[str, ...] = (), may: tuple[str, ...] = ()) -> "Record":
         """A mapping whose keys are given."""
         found = self.entries()
         for name, value in found.items():
             if name not in needs and name not in may:
-                raise value.fault("this field is not known here", f"known: {', '.join(sorted(needs + may))}")
+                value.refuse("this field is not known here", f"known: {', '.join(sorted(needs + may))}")
         for name in needs:
             if name not in found:
-                raise self.fault(f"{name} is missing")
+                if isinstance(self.node, yaml.MappingNode):
+                    self._place_of(name).refuse(f"{name} is missing")
+                found[name] = Field.absent(self._path_of(name))
         return Record(found)
 
     def _scalar(self) -> str:
         if not isinstance(self.node, yaml.ScalarNode):
-            raise self.fault("a single value belongs here")
+            self.refuse("a single value belongs here")
+            return ""
         return str(self.node.value)
 
     def _plain(self) -> str:
         """A value without quotes."""
         value = self._scalar()
         if isinstance(self.node, yaml.ScalarNode) and self.node.style is not None:
-            raise self.fault(f"{value[:40]!r} is in quotes", "write it without")
+            self.refuse(f"{value[:40]!r} is in quotes", "write it without")
         return value
 
 

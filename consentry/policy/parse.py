@@ -17,10 +17,12 @@ from consentry.policy.document import (
     RecipientRole,
     Vocabulary,
 )
-from consentry.policy.fields import Field, Record, root_of
+from consentry.policy.fields import Field, Record, raise_all, root_of
 from consentry.terms import AgeBand, Basis, Form, Operation, Reason
 
 DEFAULT_OPERATIONS = (Operation.COLLECT, Operation.STORE, Operation.USE)
+DENYING = tuple(reason for reason in Reason if reason not in ALLOWING)
+"""Reasons of the engine that a policy names a clause for: an ALLOW names its purpose's or its exemption's."""
 RESOURCE_TYPES = ("purpose",)
 """What a gateway's resource type can mean: a purpose, whose name is the resource's id."""
 OLDEST = 150
@@ -38,15 +40,22 @@ _POSSIBLE = (
 def parse_policy(document: str) -> Policy:
     """The document, typed and checked.
 
-    Raises InvalidPolicy naming line, field and remedy: a field that is unknown, missing or not of its type, a
-    name that points nowhere, a value out of bounds.
+    Raises InvalidPolicy naming line, field and remedy, and with it every other fault that can be told in one go: a
+    field that is unknown, missing or not of its type, a name that points nowhere, a value out of bounds, a reason to
+    deny without a clause.
     """
-    root = root_of(document)
+    faults: list[InvalidPolicy] = []
+    policy = _policy(root_of(document, faults))
+    raise_all(faults)
+    return policy
+
+
+def _policy(root: Field) -> Policy:
     top = root.record(needs=_NEEDED, may=_POSSIBLE)
-    data = {name: _datum(name, field) for name, field in top["data"].entries().items()}
+    data = _Data(top["data"])
     subject_types = top["subject_types"].words()
     if not subject_types:
-        raise top["subject_types"].fault("no subject type is named")
+        top["subject_types"].refuse("no subject type is named")
     guardian_required_below, sensitive_below = _age_lines(top)
     announced_at, effective_at = _times(top)
     return Policy(
@@ -72,11 +81,26 @@ def parse_policy(document: str) -> Policy:
         transfer_mechanisms=top.words("transfer_mechanisms"),
         retention_after_end_ms=top.duration("retention_after_end", 0),
         strict_purpose_change=top.flag("strict_purpose_change", default=True),
-        data=data,
+        data=data.table,
         purposes=_purposes(top["purposes"], data),
         exemptions={code: _exemption(code, field) for code, field in top.entries("exemptions").items()},
         clause_changes=_clause_changes(top),
     )
+
+
+class _Data:
+    """The table of data, to look names up in."""
+
+    def __init__(self, field: Field) -> None:
+        self.table = {name: _datum(name, entry) for name, entry in field.entries().items()}
+        self._is_known = not field.is_refused
+
+    def lacks(self, name: str) -> bool:
+        """False for what was refused as a name, and where the table itself could not be read."""
+        return self._is_known and bool(name) and name not in self.table
+
+    def is_sensitive(self, name: str) -> bool:
+        return name in self.table and self.table[name].sensitive
 
 
 def _controller(field: Field) -> Controller:
@@ -89,15 +113,15 @@ def _times(top: Record) -> tuple[int | None, int]:
     announced_at = None if announced is None else announced.instant()
     effective_at = top["effective_at"].instant()
     if announced_at is not None and effective_at < announced_at:
-        raise top["effective_at"].fault("it takes effect before it is announced")
+        top["effective_at"].refuse("it takes effect before it is announced")
     return announced_at, effective_at
 
 
 def _age_lines(top: Record) -> tuple[int, int]:
     guardian_required_below = top["guardian_required_below"].whole(0, OLDEST)
     sensitive_below = top["sensitive_below"].whole(0, OLDEST)
-    if sensitive_below > guardian_required_below:
-        raise top["sensitive_below"].fault(
+    if sensitive_below > guardian_required_below and not top["guardian_required_below"].is_refused:
+        top["sensitive_below"].refuse(
             f"it is above guardian_required_below ({guardian_required_below})",
             "who is below it has a guardian, so it cannot be the higher of the two",
         )
@@ -109,9 +133,7 @@ def _time_zone(field: Field) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise field.fault(
-            f"{name[:40]!r} is not a time zone here", "a name of the IANA list; a bare system needs `tzdata`"
-        ) from None
+        field.refuse(f"{name[:40]!r} is not a time zone here", "a name of the IANA list; a bare system needs `tzdata`")
     return name
 
 
@@ -128,16 +150,15 @@ def _freshness(top: Record) -> Freshness:
     )
 
 
-def _vocabulary(top: Record, subject_types: tuple[str, ...], data: Mapping[str, Datum]) -> Vocabulary:
+def _vocabulary(top: Record, subject_types: tuple[str, ...], data: _Data) -> Vocabulary:
     field = top.get("authzen")
     if field is None:
         return Vocabulary()
     record = field.record(may=("subject_types", "actions", "resource_types", "data"))
     resource_types = record.entries("resource_types")
+    known = None if top["subject_types"].is_refused else subject_types
     return Vocabulary(
-        subject_types={
-            theirs: _one_of(value, subject_types) for theirs, value in record.entries("subject_types").items()
-        },
+        subject_types={theirs: _one_of(value, known) for theirs, value in record.entries("subject_types").items()},
         actions={theirs: value.term(Operation) for theirs, value in record.entries("actions").items()},
         resource_types={theirs: _one_of(value, RESOURCE_TYPES) for theirs, value in resource_types.items()},
         data={
@@ -146,19 +167,25 @@ def _vocabulary(top: Record, subject_types: tuple[str, ...], data: Mapping[str, 
     )
 
 
-def _meant_data(
-    theirs: str, field: Field, resource_types: Mapping[str, Field], data: Mapping[str, Datum]
-) -> tuple[str, ...]:
+def _meant_data(theirs: str, field: Field, resource_types: Mapping[str, Field], data: _Data) -> tuple[str, ...]:
     """What a gateway's resource type is about. Never of our own types: who speaks our words names the data."""
     if theirs not in resource_types or theirs in RESOURCE_TYPES:
-        raise field.fault(f"{theirs[:40]} is no resource type of a gateway's here", "name it in resource_types first")
-    return tuple(_one_of(item, tuple(data)) for item in field.items())
+        field.refuse(f"{theirs[:40]} is no resource type of a gateway's here", "name it in resource_types first")
+    return tuple(_datum_of(item, data) for item in field.items())
 
 
-def _one_of(field: Field, known: tuple[str, ...]) -> str:
+def _datum_of(field: Field, data: _Data) -> str:
+    name = field.word()
+    if data.lacks(name):
+        field.refuse(f"{name} is not in the table of data", "add it there, or correct it")
+    return name
+
+
+def _one_of(field: Field, known: tuple[str, ...] | None) -> str:
+    """`known` is None where what it would be could not be read."""
     value = field.word()
-    if value not in known:
-        raise field.fault(f"{value} is not known here", f"one of {', '.join(known)}")
+    if known is not None and value not in known:
+        field.refuse(f"{value} is not known here", f"one of {', '.join(known)}")
     return value
 
 
@@ -166,10 +193,16 @@ def _clause_of(field: Field) -> dict[Reason, str]:
     """DENY reasons alone: an ALLOW names its purpose's clause."""
     clauses: dict[Reason, str] = {}
     for name, value in field.entries().items():
-        if name not in Reason.__members__ or Reason[name] in ALLOWING:
-            known = ", ".join(reason for reason in Reason if reason not in ALLOWING)
-            raise value.fault(f"{name} is not a reason to deny", f"known: {known}")
-        clauses[Reason[name]] = value.clause()
+        if name in Reason.__members__ and Reason[name] in DENYING:
+            clauses[Reason[name]] = value.clause()
+        else:
+            value.refuse(f"{name} is not a reason to deny", f"known: {', '.join(DENYING)}")
+    silent = [reason for reason in DENYING if reason not in clauses]
+    if silent:
+        field.refuse(
+            f"no clause is named for {', '.join(silent)}",
+            "each decision names its clause: say which one stands behind it",
+        )
     return clauses
 
 
@@ -183,14 +216,14 @@ def _datum(name: str, field: Field) -> Datum:
     )
 
 
-def _purposes(field: Field, data: Mapping[str, Datum]) -> dict[str, Purpose]:
+def _purposes(field: Field, data: _Data) -> dict[str, Purpose]:
     purposes = {name: _purpose(name, value, data) for name, value in field.entries().items()}
     if not purposes:
-        raise field.fault("no purpose is named", "a policy without a purpose allows nothing")
+        field.refuse("no purpose is named", "a policy without a purpose allows nothing")
     return purposes
 
 
-def _purpose(name: str, field: Field, data: Mapping[str, Datum]) -> Purpose:
+def _purpose(name: str, field: Field, data: _Data) -> Purpose:
     record = field.record(
         needs=("clause", "basis", "data"),
         may=(
@@ -202,7 +235,7 @@ def _purpose(name: str, field: Field, data: Mapping[str, Datum]) -> Purpose:
     necessary, optional = _data_of(record["data"], data)
     basis = _basis(record["basis"])
     separate = record.flag("separate")
-    sensitive = frozenset(datum for datum in necessary + optional if data[datum].sensitive)
+    sensitive = frozenset(datum for datum in necessary + optional if data.is_sensitive(datum))
     return Purpose(
         name=name,
         clause=record["clause"].clause(),
@@ -226,9 +259,8 @@ def _purpose(name: str, field: Field, data: Mapping[str, Datum]) -> Purpose:
 def _basis(field: Field) -> Basis:
     name = field.text()
     if name not in (Basis.NECESSITY, Basis.CONSENT):
-        raise field.fault(
-            f"{name[:40]!r} is no basis of a purpose", "one of necessity, consent; exemptions have a list"
-        )
+        field.refuse(f"{name[:40]!r} is no basis of a purpose", "one of necessity, consent; exemptions have a list")
+        return Basis.CONSENT
     return Basis(name)
 
 
@@ -237,19 +269,18 @@ def _form(record: Record) -> Form:
     return Form.IDENTIFIABLE if field is None else field.term(Form)
 
 
-def _data_of(field: Field, data: Mapping[str, Datum]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _data_of(field: Field, data: _Data) -> tuple[tuple[str, ...], tuple[str, ...]]:
     record = field.record(may=("necessary", "optional"))
     if record.get("necessary") is None and record.get("optional") is None:
-        raise field.fault("neither necessary nor optional data are named", "write {optional: []} for none")
+        field.refuse("neither necessary nor optional data are named", "write {optional: []} for none")
     for part in ("necessary", "optional"):
         listed = record.get(part)
         for item in () if listed is None else listed.items():
-            if item.word() not in data:
-                raise item.fault(f"{item.word()} is not in the table of data", "add it there, or correct it")
+            _datum_of(item, data)
     necessary, optional = record.words("necessary"), record.words("optional")
     both = [datum for datum in optional if datum in necessary]
     if both:
-        raise field.fault(f"{both[0]} cannot be both necessary and optional")
+        field.refuse(f"{', '.join(both)} cannot be both necessary and optional")
     return necessary, optional
 
 
@@ -259,11 +290,12 @@ def _roles(entries: Mapping[str, Field]) -> dict[str, RecipientRole]:
         try:
             known = RecipientRole(role)
         except ValueError:
-            raise field.fault(f"{role} is not a role of recipients", f"one of {', '.join(RecipientRole)}") from None
+            field.refuse(f"{role} is not a role of recipients", f"one of {', '.join(RecipientRole)}")
+            continue
         for item in field.items():
             recipient = item.word()
             if recipient in roles:
-                raise item.fault(f"{recipient} is named twice", "a recipient has one role in a purpose")
+                item.refuse(f"{recipient} is named twice", "a recipient has one role in a purpose")
             roles[recipient] = known
     return roles
 
@@ -277,7 +309,7 @@ def _exemption(code: str, field: Field) -> Exemption:
     operations = record["operations"].terms(Operation)
     leaves = [operation for operation in operations if operation in LEAVING]
     if leaves and leaving is None:
-        raise record["operations"].fault(f"{leaves[0]} leaves, and no clause says so", "name the clause in `leaving`")
+        record["operations"].refuse(f"{leaves[0]} leaves, and no clause says so", "name the clause in `leaving`")
     return Exemption(
         code=code,
         clause=record["clause"].clause(),

@@ -9,8 +9,12 @@ be missing.
 
 import hashlib
 import re
+from collections.abc import Iterator
+
+import msgspec
 
 from consentry.policy.document import Policy
+from consentry.policy.fields import Field, root_of
 
 PREAMBLE = "P"
 _BULLET = re.compile(r"(?:[•●▪◦·*–-]|l(?=\u00a0))\s+")
@@ -42,6 +46,33 @@ def hash_of(text: str) -> str:
 def missing_clauses(policy: Policy, text: str) -> tuple[str, ...]:
     """Clauses that the document names and the text does not show: a warning only, for texts lack headings."""
     return tuple(sorted(policy.clauses - clauses_of(text).keys()))
+
+
+class UnfoundClause(msgspec.Struct, frozen=True, kw_only=True):
+    """A clause that the document names and the text does not show."""
+
+    clause: str
+    where: str
+    """line and field of the document"""
+
+
+def unfound_clauses(document: str, text: str) -> tuple[UnfoundClause, ...]:
+    """Each place where a valid document names a clause that `missing_clauses` tells, in its order."""
+    shown = clauses_of(text).keys()
+    return tuple(
+        UnfoundClause(clause=clause, where=place.where)
+        for place in _places_of_clauses(root_of(document))
+        if (clause := place.clause()) not in shown
+    )
+
+
+def _places_of_clauses(root: Field) -> Iterator[Field]:
+    top = root.entries()
+    yield from top["clause_of"].entries().values()
+    for table in ("purposes", "exemptions"):
+        for line in top[table].entries().values() if table in top else ():
+            named = line.entries()
+            yield from (named[name] for name in ("clause", "leaving") if name in named)
 
 
 class _Place:

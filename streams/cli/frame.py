@@ -93,11 +93,22 @@ def exit_of(fault: ConsentryError) -> Exit:
 
 def show_error(fault: ConsentryError) -> None:
     """What, where, and what to do; on stderr."""
-    for one in fault.problems if isinstance(fault, InvalidEvent) else (fault,):
+    for one in _each(fault):
         where = f"{one.where}: " if one.where else ""
         click.secho(f"error: {where}{one.what}", fg="red", err=True)
         if one.remedy:
             click.echo(f"  try: {one.remedy}", err=True)
+
+
+def _each(fault: ConsentryError) -> tuple[ConsentryError, ...]:
+    """An event or a document may have several faults, and each is told."""
+    match fault:
+        case InvalidEvent():
+            return fault.problems
+        case InvalidPolicy():
+            return (fault, *fault.others)
+        case _:
+            return (fault,)
 
 
 def note(line: str) -> None:

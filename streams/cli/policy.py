@@ -26,6 +26,13 @@ def policy() -> None:
     """
 
 
+class Unfound(msgspec.Struct, frozen=True, kw_only=True):
+    """A clause that the wording does not show, and where the document names it: line and field."""
+
+    clause: str
+    where: str
+
+
 class Validated(msgspec.Struct, frozen=True, kw_only=True):
     """What `policy validate --json` prints; `policy publish --json` adds where it stands."""
 
@@ -35,6 +42,9 @@ class Validated(msgspec.Struct, frozen=True, kw_only=True):
     purposes: int
     data: int
     not_in_text: tuple[str, ...]
+    """clauses that the document names and the wording does not show"""
+    unfound: tuple[Unfound, ...]
+    """where it names them"""
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,15 +74,16 @@ def validate(
 ) -> None:
     """Check a policy document.
 
-    FILE may be - for standard input. Exit 1 with line and field if it is not valid. With --against it must also follow
-    that version, in number, time of effect and notice; with both wordings, say how each changed clause changed.
+    FILE may be - for standard input. Exit 1 if it is not valid, with line and field of every fault that can be told in
+    one go. With --against it must also follow that version, in number, time of effect and notice; with both wordings,
+    say how each changed clause changed.
 
     \b
     Examples:
       consentry policy validate policy.yaml --text policy.txt
       consentry policy validate v2.yaml --text v2.txt --against v1.yaml --against-text v1.txt
     """
-    from consentry.policy import check_follows, check_wording, missing_clauses, parse_policy
+    from consentry.policy import check_follows, parse_policy, unfound_clauses
 
     if against_text is not None and (text is None or against is None):
         raise click.UsageError("--against-text needs --text and --against: it is their wordings that are compared")
@@ -80,16 +91,18 @@ def validate(
     wording = None if text is None else text.read()
     parsed = parse_policy(source)
     if against is not None:
-        check_follows(source, parse_policy(against.read()))
-    if against_text is not None and wording is not None:
-        check_wording(source, wording, against_text.read())
+        wordings = None if against_text is None or wording is None else (against_text.read(), wording)
+        check_follows(source, parse_policy(against.read()), wordings)
+    found = () if wording is None else unfound_clauses(source, wording)
+    unfound = tuple(Unfound(clause=each.clause, where=each.where) for each in found)
     result = Validated(
         policy=parsed.id,
         version=parsed.version,
         effective_at=parsed.effective_at,
         purposes=len(parsed.purposes),
         data=len(parsed.data),
-        not_in_text=() if wording is None else missing_clauses(parsed, wording),
+        not_in_text=tuple(sorted({each.clause for each in unfound})),
+        unfound=unfound,
     )
     if as_json:
         show_json(result)
@@ -100,7 +113,8 @@ def validate(
     show(f"{result.purposes} purposes, {result.data} data categories, in force from {moment(result.effective_at)}")
     if against is not None and against_text is None:
         note("the wordings were not compared: name both with --text and --against-text")
-    _warn_of_clauses(result.not_in_text)
+    for each in unfound:
+        warn(f"{each.where}: the wording does not show clause {each.clause}")
 
 
 @policy.command()

@@ -140,6 +140,36 @@ def test_a_version_that_does_not_follow_is_refused_with_line_and_field(old: str,
     assert says in lines[1]
 
 
+def test_all_that_does_not_follow_is_told_at_once() -> None:
+    document = second("version: 2\n", "version: 3\n").replace("effective_at: 2026-06-15", "effective_at: 2026-06-07")
+    document = document.replace("  1.2.a: material ", "  P-1: editorial\n  #")
+    texts = ("--text", SECOND_TEXT, "--against-text", FIRST_TEXT)
+    lines = [line for line in against_first(*texts, stdin=document, command="validate") if line.startswith("error: ")]
+    fields = [line.split(": ")[1].partition(", ")[2] for line in lines]
+    assert fields == ["version", "effective_at", "clause_changes", "clause_changes.P-1"]
+
+
+def test_every_fault_of_a_document_is_told_with_its_line_and_field() -> None:
+    document = second("version: 2\n", "version: two\n").replace("basis: necessity", "basis: habit")
+    habits = document.count("basis: habit")
+    result = consentry("policy", "validate", "-", stdin=document)
+    told = [line for line in result.stderr.splitlines() if line.startswith("error: line ")]
+    assert (result.exit_code, result.stdout, len(told)) == (Exit.NO, "", 1 + habits)
+    assert len({line.split(":")[1] for line in told}) == 1 + habits
+
+
+def test_a_clause_that_the_wording_does_not_show_is_told_with_its_line(tmp_path: Path) -> None:
+    shorter = tmp_path / "shorter.txt"
+    shorter.write_text(Path(FIRST_TEXT).read_text(encoding="utf-8").replace("6.6 Notifying", "Notifying"), "utf-8")
+    result = consentry("policy", "validate", FIRST, "--text", str(shorter))
+    line = 1 + Path(FIRST).read_text(encoding="utf-8").splitlines().index('  SERVICE_DISCONTINUED: "6.6"')
+    told = f"note: line {line}, clause_of.SERVICE_DISCONTINUED: the wording does not show clause 6.6\n"
+    assert (result.exit_code, result.stderr) == (Exit.DONE, told)
+    found = json.loads(consentry("policy", "validate", FIRST, "--text", str(shorter), "--json").stdout)
+    assert found["not_in_text"] == ["6.6"]
+    assert found["unfound"] == [{"clause": "6.6", "where": f"line {line}, clause_of.SERVICE_DISCONTINUED"}]
+
+
 def test_without_announcement_the_notice_is_left_to_publishing() -> None:
     silent = second("announced_at: 2026-06-01T00:00:00Z\neffective_at: 2026-06-15", "effective_at: 2026-01-09")
     assert against_first(stdin=silent, command="validate")[0] == str(Exit.DONE)

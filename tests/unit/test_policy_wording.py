@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from unit.story import DOCUMENT, TEXT
 
-from consentry.policy import clause_hashes, clauses_of, missing_clauses, parse_policy
+from consentry.policy import clause_hashes, clauses_of, missing_clauses, parse_policy, unfound_clauses
 
 CLAUSES = clauses_of(TEXT)
 
@@ -58,6 +58,25 @@ def test_a_number_that_does_not_rise_opens_nothing() -> None:
 
 def test_a_clause_that_is_not_in_the_text_is_missing() -> None:
     assert missing_clauses(parse_policy(DOCUMENT), TEXT.replace("6.6 Notifying", "Notifying")) == ("6.6",)
+
+
+def test_a_clause_that_is_not_in_the_text_is_told_wherever_the_document_names_it() -> None:
+    shorter = TEXT.replace("6.6 Notifying", "Notifying").replace("\n1.4 ", "\n1 4 ")
+    unfound = unfound_clauses(DOCUMENT, shorter)
+    assert [(each.clause, each.where.partition(", ")[2]) for each in unfound] == [
+        ("6.6", "clause_of.SERVICE_DISCONTINUED"),
+        ("1.4", "purposes.search.service.clause"),
+    ]
+    for each in unfound:
+        line = DOCUMENT.splitlines()[int(each.where.split(",")[0].removeprefix("line ")) - 1]
+        assert each.clause in line
+    assert {each.clause for each in unfound} == set(missing_clauses(parse_policy(DOCUMENT), shorter))
+
+
+def test_the_clauses_of_exemptions_are_looked_for_too() -> None:
+    document = DOCUMENT.replace("clause: 1.9.a", "clause: 1.9.z").replace("leaving: 3.4.b", "leaving: 3.4.z")
+    found = [(each.clause, each.where.partition(", ")[2]) for each in unfound_clauses(document, TEXT)]
+    assert found == [("1.9.z", "exemptions.a.clause"), ("3.4.z", "exemptions.b.leaving")]
 
 
 @given(st.text(alphabet=st.sampled_from("ab 1.2\nl\u00a0-\tX"), max_size=200))

@@ -78,6 +78,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """how long one request for a subject's history reads the log; its cursor leads on"""
     history_readers: int = 4
     """requests for a history that a query node works on at a time; one more is answered 503"""
+    watchers: int = 100
+    """that a query node tells of changes at a time; one more is answered 503"""
+    watch_subjects: int = 100
+    """that one watcher may name"""
+    watch_changes: int = 1_000
+    """changed subjects that may wait for one watcher to read; then it is dropped, and may come again"""
+    watch_heartbeat_ms: int = 15_000
+    """after so long without a change a watcher is told that the node lives"""
     max_json_depth: int = 32
     """how deeply a request's JSON may nest"""
     request_timeout_ms: int = 10_000

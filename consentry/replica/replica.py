@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from itertools import islice
 
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -199,7 +199,7 @@ class ConsentReplica:
         watermark = self._reader.rows[position.partition].watermark if self._reader is not None else None
         return watermark is not None and watermark.position >= position
 
-    async def changes(self) -> AsyncIterator[SubjectState]:
+    async def changes(self) -> AsyncGenerator[SubjectState, None]:
         """Each change of a subject's state as it becomes visible here, from now on.
 
         Ends when the replica is stopped. Raises what made the replica fail, and ConsentryError when this subscriber

@@ -26,7 +26,7 @@ from streams.query.events import EventDoor
 from streams.query.health import liveness, readiness
 from streams.query.history import Historian
 from streams.query.metrics import Metrics
-from streams.query.openapi import answers, describe, event_body, history_parameters
+from streams.query.openapi import answers, describe, event_body, events, history_parameters, watch_parameters
 from streams.query.policies import policy_difference, policy_revision, policy_revisions, text_of
 from streams.query.problems import Refusal
 from streams.query.reference_page import reference_page
@@ -34,6 +34,8 @@ from streams.query.roles import OPEN_ROUTES, authorise
 from streams.query.seams import Clock, Log, Replica, Writer, wall_clock_ms
 from streams.query.search import ActionSearchRoute, ResourceSearchRoute, SubjectSearchRoute
 from streams.query.subjects import subject_view
+from streams.query.watch import Stream, watch_of
+from streams.query.watching import Watching
 from streams.replay import LogReader
 
 _encoder = msgspec.json.Encoder()
@@ -44,6 +46,8 @@ class Api(FastAPI):
     """FastAPI, but for the check routes, which it documents and does not slow down."""
 
     checks: Mapping[str, CheckRoute]
+    watching: Watching
+    """to be closed before the server stops"""
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -105,6 +109,8 @@ def create_api(
     _add_events(api, settings, EventDoor(settings, replica, writer, metrics, clock))
     _add_readings(api, settings, replica, clock)
     _add_history(api, Historian(settings, replica, log or LogReader(settings), clock))
+    api.watching = Watching(settings, replica, metrics)
+    _add_watch(api, settings, replica, metrics)
     _add_configuration(api, settings)
     _add_operations(api, replica, metrics)
     _answer_with_problems(api, metrics)
@@ -188,6 +194,20 @@ def _add_history(api: Api, historian: Historian) -> None:
     )
     async def get_history(subject: str, request: Request) -> Response:
         return _json(await historian.tell(subject, request.query_params))
+
+
+def _add_watch(api: Api, settings: Settings, replica: Replica, metrics: Metrics) -> None:
+    @api.get(
+        "/v1/watch",
+        summary="Each change of a subject's state, as server-sent events",
+        tags=["subjects"],
+        openapi_extra=watch_parameters(settings),
+        **events("ChangedState", "WatchBegins", "WatchEnds"),
+    )
+    async def watch_changes(request: Request) -> Response:
+        last_event_id = request.headers.get("last-event-id", "")
+        asked = watch_of(request.query_params, last_event_id, settings, replica.identity.epoch)
+        return Stream(asked, api.watching, replica, settings, metrics)
 
 
 def _add_configuration(api: Api, settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from consentry.decision import Decision
@@ -54,6 +54,12 @@ class Metrics:
             "consentry_search_seconds",
             "From a search's arrival to a page of its results",
             buckets=LATENCY_BOUNDS_S,
+            registry=self._registry,
+        )
+        self.watchers = Gauge("consentry_watchers", "Those who are told of changes now", registry=self._registry)
+        self.dropped = Counter(
+            "consentry_watchers_dropped",
+            "Watchers who read too slowly, or were told to come again",
             registry=self._registry,
         )
         self.append_seconds = Histogram(

@@ -15,7 +15,7 @@ from consentry.replica import ConsentReplica
 from consentry.settings import Settings
 from streams.access import Access, load_access
 from streams.append import LogWriter
-from streams.query.api import create_api
+from streams.query.api import Api, create_api
 from streams.query.server import listen, server_of, url_of
 from streams.topics import require_topics
 
@@ -57,8 +57,9 @@ async def serve(settings: Settings, access: Access, on_listening: Announce = say
     listener = listen(settings)
     try:
         await writer.start()
-        server = server_of(settings, create_api(settings, replica, writer, access))
-        with _stopped_by_signals(server):
+        api = create_api(settings, replica, writer, access)
+        server = server_of(settings, api)
+        with _stopped_by_signals(server, api):
             on_listening(url_of(listener))
             await _serve_while_catching_up(server, listener, replica)
     finally:
@@ -87,8 +88,9 @@ async def _serve_while_catching_up(server: uvicorn.Server, listener: socket.sock
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(server: uvicorn.Server) -> Iterator[None]:
+def _stopped_by_signals(server: uvicorn.Server, api: Api) -> Iterator[None]:
     def stop() -> None:
+        api.watching.close()  # else the server would wait for them
         server.should_exit = True
 
     loop = asyncio.get_running_loop()

@@ -37,6 +37,7 @@ from streams.query.policies import PolicyDifference, PolicyRevision, PolicyRevis
 from streams.query.problems import ProblemDetails
 from streams.query.roles import OPEN_ROUTES, ROLES_OF_ROUTE
 from streams.query.subjects import SubjectView
+from streams.query.watch import ChangedState, WatchBegins, WatchEnds
 
 Document = dict[str, Any]
 
@@ -60,6 +61,9 @@ _TYPES = (
     AppendedList,
     SubjectView,
     History,
+    ChangedState,
+    WatchBegins,
+    WatchEnds,
     PolicyRevisions,
     PolicyRevision,
     PolicyDifference,
@@ -90,6 +94,25 @@ def answers(*names: str, status: int = 200, also: tuple[int, ...] = (), text: bo
             **{code: {"description": _PHRASES[code], "content": content} for code in (status, *also)},
             "default": _PROBLEM,
         },
+    }
+
+
+def events(*names: str) -> Document:
+    """Keywords for a route that answers with server-sent events, whose data are of these types."""
+    schema = {"anyOf": [{"$ref": _REF.format(name=name)} for name in names]}
+    stream = {"description": "Events; the data of each is JSON", "content": {"text/event-stream": {"schema": schema}}}
+    return {"responses": {200: stream, "default": _PROBLEM}}
+
+
+def watch_parameters(settings: Settings) -> Document:
+    """For openapi_extra: whom, and from where on."""
+    subjects = {"type": "array", "items": {"type": "string"}, "maxItems": settings.watch_subjects}
+    return {
+        "parameters": [
+            _parameter("subject", "query", "May be repeated; left out: everybody", subjects),
+            _parameter("Last-Event-ID", "header", "The id of the last event that was read", {"type": "string"}),
+            REQUEST_ID,
+        ]
     }
 
 

@@ -14,8 +14,9 @@ from consentry.events import Genesis, PolicyRevised, RecordedPolicyEvent
 from consentry.intake import Accepted, Caller, CallerRole
 from consentry.partition import partition_of
 from consentry.policy import Policies, parse_policy
+from consentry.replica.subscribers import Subscriber
 from consentry.settings import Settings
-from consentry.state.row import Watermark
+from consentry.state.row import SubjectState, Watermark
 from consentry.terms import Position, SubjectIds
 from consentry.testing.log import LOG_ID, PARTITIONS, MemoryLog
 from streams.query import create_api
@@ -54,6 +55,7 @@ class InMemoryLog(MemoryLog):
         self.not_ready_because = ""
         self.acknowledges = True
         self.waited_for = False
+        self.subscribers: set[Subscriber] = set()
 
     def clock(self) -> int:
         return self.now
@@ -75,6 +77,27 @@ class InMemoryLog(MemoryLog):
             partition: Watermark(log_id=LOG_ID.bytes, position=self.folded_to(partition), record_hash=b"")
             for partition in range(PARTITIONS)
         }
+
+    def fold(self) -> None:
+        folded = self._next
+        super().fold()
+        for recorded in self.appended[folded:]:
+            self.hand_on(recorded.event.subject)
+
+    def hand_on(self, subject: str) -> None:
+        row = self.row(subject)
+        assert row is not None
+        for subscriber in self.subscribers:
+            subscriber.hand_on(row)
+
+    async def changes(self) -> AsyncGenerator[SubjectState, None]:
+        subscriber = Subscriber()
+        self.subscribers.add(subscriber)
+        try:
+            while (state := await subscriber.next()) is not None:
+                yield state
+        finally:
+            self.subscribers.discard(subscriber)
 
     def subjects_after(self, subject: str, limit: int) -> Sequence[str]:
         return [name for name in self.subjects() if name > subject][:limit]

@@ -2,6 +2,7 @@
 
 import pytest
 from contract.in_memory import Node, act, grant, question
+from contract.watching import watching
 
 from consentry.intake import CallerRole
 from streams.query.roles import OPEN_ROUTES, ROLES_OF_ROUTE
@@ -16,6 +17,7 @@ MAY: dict[str, set[str]] = {
     "POST /v1/events": {"producer", "guardian_verifier", "operator"},
     "GET /v1/subjects/{subject}": {"asker", "auditor"},
     "GET /v1/subjects/{subject}/history": {"auditor"},
+    "GET /v1/watch": {"asker", "auditor"},
     "GET /v1/policies": {"asker", "producer", "guardian_verifier", "operator", "auditor", "publisher"},
     "GET /v1/policies/{version}": {"asker", "producer", "guardian_verifier", "operator", "auditor", "publisher"},
     "GET /v1/policies/{former}..{version}": {
@@ -49,6 +51,10 @@ def sent(route: str) -> tuple[str, str]:
 @pytest.mark.parametrize("route", list(MAY))
 async def test_a_route_is_open_to_the_roles_of_the_contract_and_to_no_other(route: str, role: CallerRole) -> None:
     method, path = sent(route)
+    if route == "GET /v1/watch" and role in MAY[route]:  # which has no end
+        async with watching(Node(token=role), ["account:u-1"]) as listener:
+            assert (await listener.next()).name == "watching"
+        return
     answer = await Node(token=role).send(method, path, json=BODIES.get(route))
     if role not in MAY[route]:
         assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")

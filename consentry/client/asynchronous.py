@@ -16,7 +16,7 @@ from typing import Self
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
-import httpx
+import httpx2
 
 from consentry.answers import Answer, Appended, Doubt, denied_for
 from consentry.authzen import EVALUATION_PATH, EVALUATIONS_PATH
@@ -78,7 +78,7 @@ class AsyncConsentClient:
         publish_deadline_ms: int = PUBLISH_DEADLINE_MS,
         attempts: int = ATTEMPTS,
         tls: ssl.SSLContext | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
         jitter: Callable[[], float] = random.random,
         new_id: Callable[[], UUID] = uuid4,
         clock: Callable[[], int] = wall_clock_ms,
@@ -159,8 +159,9 @@ class AsyncConsentClient:
         """Record what happened; done once the log has it, or with `wait_ms` once it took effect.
 
         It is the same event however often it is sent: by its event_id, or where `idempotency_key` is given by that
-        alone. `min_position`: the node judges by rows that have seen it. Raises InvalidEvent for what is refused,
-        ConsentryError where this caller is, Unavailable where the outcome is unknown: then publish it again.
+        alone; all else that it says, its occurred_at too, has to be the same. `min_position`: the node judges by rows
+        that have seen it. Raises InvalidEvent for what is refused, ConsentryError where this caller is, Unavailable
+        where the outcome is unknown: then publish it again.
         """
         body = body_of(event, sent_at=self._clock(), named=idempotency_key is None)
         sent_ids = [str(event.event_id) if idempotency_key is None else None]

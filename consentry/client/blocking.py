@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 from uuid import UUID, uuid4
 
-import httpx
+import httpx2
 
 from consentry.answers import Answer, Appended, Doubt, denied_for
 from consentry.client.asynchronous import (
@@ -58,7 +58,7 @@ class ConsentClient:
         publish_deadline_ms: int = PUBLISH_DEADLINE_MS,
         attempts: int = ATTEMPTS,
         tls: ssl.SSLContext | None = None,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
         jitter: Callable[[], float] = random.random,
         new_id: Callable[[], UUID] = uuid4,
         clock: Callable[[], int] = wall_clock_ms,

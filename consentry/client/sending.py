@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 from uuid import UUID
 
-import httpx
+import httpx2
 
 from consentry.answers import Doubt
 from consentry.client.reading import Doubtful
@@ -42,7 +42,7 @@ class Sender:
         jitter: Callable[[], float],
         new_id: Callable[[], UUID],
         tls: ssl.SSLContext | None,
-        transport: httpx.AsyncBaseTransport | None,
+        transport: httpx2.AsyncBaseTransport | None,
     ) -> None:
         base = checked_address(url)
         if attempts < 1:
@@ -53,11 +53,11 @@ class Sender:
         headers = {"content-type": "application/json", "accept-encoding": "identity"}
         if token:
             headers["authorization"] = f"Bearer {token}"
-        self._http = httpx.AsyncClient(
+        self._http = httpx2.AsyncClient(
             base_url=base,
             headers=headers,
             follow_redirects=False,
-            limits=httpx.Limits(
+            limits=httpx2.Limits(
                 max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=KEEP_ALIVE_S
             ),
             transport=transport,
@@ -79,7 +79,7 @@ class Sender:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + deadline_ms / 1000
         # a dead address must leave time for another try
-        timeout = httpx.Timeout(None, connect=deadline_ms / 1000 / self._attempts)
+        timeout = httpx2.Timeout(None, connect=deadline_ms / 1000 / self._attempts)
         last: Reply | Doubtful | None = None
         try:
             async with asyncio.timeout_at(until_s):
@@ -89,7 +89,7 @@ class Sender:
                     )
                     try:
                         last = await self._once(request)
-                    except httpx.TransportError as fault:
+                    except httpx2.TransportError as fault:
                         last = Doubtful(Doubt.UNREACHABLE, f"{type(fault).__name__}: {fault}")
                     pause_s = self._pause_s(last, attempt)
                     if pause_s is None or loop.time() + pause_s >= until_s:
@@ -97,7 +97,7 @@ class Sender:
                     await asyncio.sleep(pause_s)
         except TimeoutError as fault:
             raise Doubtful(Doubt.TIMEOUT, f"no answer within {deadline_ms} ms") from fault
-        except httpx.HTTPError as fault:
+        except httpx2.HTTPError as fault:
             raise Doubtful(Doubt.UNREADABLE, f"{type(fault).__name__}: {fault}") from fault
         if isinstance(last, Doubtful):
             raise last
@@ -116,7 +116,7 @@ class Sender:
         longest_ms: int = min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS << attempt)
         return max(asked_ms, self._jitter() * longest_ms) / 1000
 
-    async def _once(self, request: httpx.Request) -> Reply:
+    async def _once(self, request: httpx2.Request) -> Reply:
         request_id = str(self._new_id())
         request.headers[_REQUEST_ID] = request_id
         response = await self._http.send(request, stream=True)
@@ -147,11 +147,11 @@ class Sender:
         await self.close()
 
 
-def checked_address(url: str) -> httpx.URL:
+def checked_address(url: str) -> httpx2.URL:
     """Raises ConsentryError where `url` is no address of a node."""
     try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as fault:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL as fault:
         raise ConsentryError(f"{url[:80]!r} is no address of a node: {fault}") from fault
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ConsentryError(f"{url[:80]!r} is no address of a node", remedy="it reads like http://127.0.0.1:8480")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 from uuid import uuid4
 
 import msgspec
@@ -36,6 +36,8 @@ class WallClock:
 
 class LiveConsentry:
     """A world on a real stack. Each run has subjects of its own, and each check sees what the run has published."""
+
+    blocks: ClassVar[bool] = True
 
     def __init__(
         self, client: ConsentClient, *, policy_version: int, on_travel: Callable[[], NoReturn] = refuse_to_travel

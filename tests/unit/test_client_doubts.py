@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from uuid import uuid4
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 from contract.in_memory import Node, grant, question
@@ -203,8 +203,8 @@ async def test_an_address_where_nobody_listens_is_a_deny() -> None:
 
 
 async def test_a_fault_in_this_process_is_a_deny() -> None:
-    class Broken(httpx.AsyncBaseTransport):
-        async def handle_async_request(self, _request: httpx.Request) -> httpx.Response:
+    class Broken(httpx2.AsyncBaseTransport):
+        async def handle_async_request(self, _request: httpx2.Request) -> httpx2.Response:
             raise RuntimeError("a fault of ours")
 
     async with AsyncConsentClient("http://node", transport=Broken()) as client:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 from contract.in_memory import NOW, Node, act, grant
@@ -43,7 +43,7 @@ def a_grant(**fields: object) -> AnySubjectEvent:
 
 def client_of(node: Node) -> AsyncConsentClient:
     return AsyncConsentClient(
-        "http://node", token=node.token, transport=httpx.ASGITransport(node.api), clock=node.log.clock
+        "http://node", token=node.token, transport=httpx2.ASGITransport(node.api), clock=node.log.clock
     )
 
 
@@ -203,7 +203,7 @@ def test_the_two_clients_have_the_same_methods_with_the_same_arguments() -> None
 
 @pytest.fixture
 def blocking(node: Node) -> Iterator[ConsentClient]:
-    transport = httpx.ASGITransport(node.api)
+    transport = httpx2.ASGITransport(node.api)
     with ConsentClient("http://node", token="all", transport=transport, clock=node.log.clock) as client:
         yield client
 
@@ -231,7 +231,7 @@ def test_no_thread_is_begun_before_the_first_call_nor_left_after_the_last(node: 
         return sum(thread.name == "consentry-client" for thread in threading.enumerate())
 
     before = threads()
-    client = ConsentClient("http://node", token="all", transport=httpx.ASGITransport(node.api))
+    client = ConsentClient("http://node", token="all", transport=httpx2.ASGITransport(node.api))
     assert threads() == before
     client.check(REQUEST)
     assert threads() == before + 1
@@ -249,13 +249,13 @@ def test_a_client_that_was_closed_begins_anew(blocking: ConsentClient) -> None:
 def test_a_call_whose_loop_stands_still_ends_all_the_same() -> None:
     """As where the loop's thread is starved: the deadline is the caller's."""
 
-    class Standing(httpx.AsyncBaseTransport):
+    class Standing(httpx2.AsyncBaseTransport):
         def __init__(self) -> None:
             self.go_on = threading.Event()
 
-        async def handle_async_request(self, _request: httpx.Request) -> httpx.Response:
+        async def handle_async_request(self, _request: httpx2.Request) -> httpx2.Response:
             self.go_on.wait(30)  # blocks the loop itself
-            return httpx.Response(500)
+            return httpx2.Response(500)
 
     standing = Standing()
     with ConsentClient("http://node", deadline_ms=50, transport=standing) as client:

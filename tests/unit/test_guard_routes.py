@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx
+import httpx2
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -86,8 +86,8 @@ def aiohttp_app(checker: Any, served: Served) -> web.Application:
 
 @asynccontextmanager
 async def asgi(app: Any) -> AsyncIterator[Calls]:
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://app") as client:
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://app") as client:
 
         async def call(account: str) -> tuple[int, str, dict[str, Any]]:
             answer = await client.get("/", headers={"x-account": account})

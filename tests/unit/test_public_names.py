@@ -11,7 +11,7 @@ import consentry
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reference" / "library.md"
-HEAVY = ("httpx", "starlette", "fastapi", "aiohttp", "faust", "pytest", "click", "uvicorn", "structlog")
+HEAVY = ("httpx", "httpx2", "starlette", "fastapi", "aiohttp", "faust", "pytest", "click", "uvicorn", "structlog")
 
 
 def modules_after(code: str) -> set[str]:

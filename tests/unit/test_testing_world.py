@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
+import httpx2
 import msgspec
 import pytest
 from contract.in_memory import Node
@@ -88,7 +88,7 @@ def test_a_story_is_answered_in_memory_as_by_a_node(story: Story) -> None:
     told: list[tuple[object, ...]] = []
     node = Node()
     memory = InMemoryConsentry(REFERENCE, clock=MovingClock(node.log.now))
-    transport = httpx.ASGITransport(node.api)
+    transport = httpx2.ASGITransport(node.api)
     with ConsentClient("http://node", token="all", transport=transport, clock=node.log.clock) as client:
         live = LiveConsentry(client, policy_version=1)
         live.clock = TickingClock(node)  # type: ignore[assignment]

@@ -1,6 +1,7 @@
 """What the tests share: one real Kafka for all that need one, and names that do not collide on it."""
 
 import re
+import signal
 import sys
 import uuid
 from collections.abc import Iterator
@@ -15,6 +16,16 @@ from streams.broker import LocalKafka, engine_answers
 # A busy machine is no fault of what is tested: no property has a deadline.
 hypothesis.settings.register_profile("no clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("no clock")
+
+# What a shell starts in the background ignores Ctrl-C, and so would every program of ours that is to heed it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Coverage is what told cases reach, not what chance does: and tracing would slow each property many times over."""
+    for item in items:
+        if isinstance(item, pytest.Function) and hypothesis.is_hypothesis_test(item.obj):
+            item.add_marker("no_cover")
 
 
 def show(line: str) -> None:

@@ -17,6 +17,8 @@ from streams.topics.cluster import bootstrap_of, kafka_faults
 from streams.topics.table import LOG
 
 FETCH_WAIT_MS = 100
+RETRY_MS = 10
+"""the client meets each topic that it does not know with such a pause: by default a tenth of a second each"""
 LOCK_SESSION_MS = 6_000
 """the shortest that brokers allow: how long a creator that was killed keeps the next one waiting"""
 LOCK_TURN_MS = 60_000
@@ -83,6 +85,7 @@ async def _reader(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
             isolation_level="read_committed",
             request_timeout_ms=settings.acknowledge_timeout_ms,
             fetch_max_wait_ms=FETCH_WAIT_MS,
+            retry_backoff_ms=RETRY_MS,
             max_partition_fetch_bytes=1024,  # only first records count
         )
         try:

@@ -26,7 +26,7 @@ from streams.query.events import EventDoor
 from streams.query.health import liveness, readiness
 from streams.query.history import Historian
 from streams.query.metrics import Metrics
-from streams.query.openapi import answers, describe, event_body, events, history_parameters, watch_parameters
+from streams.query.openapi import answers, describe, event_body, events, history_parameters, page, watch_parameters
 from streams.query.policies import policy_difference, policy_revision, policy_revisions, text_of
 from streams.query.problems import Refusal
 from streams.query.reference_page import reference_page
@@ -235,16 +235,16 @@ def _add_operations(api: Api, replica: Replica, metrics: Metrics) -> None:
         state = readiness(replica)
         return _json(state, 200 if state.ready else 503)
 
-    @api.get("/metrics", summary="For Prometheus", tags=["operations"])
+    @api.get("/metrics", summary="For Prometheus", tags=["operations"], **page("text/plain"))
     async def scrape() -> Response:
         return Response(metrics.exposition(), media_type=exposition.MEDIA_TYPE)
 
-    @api.get("/openapi.json", summary="This API", tags=["operations"])
+    @api.get("/openapi.json", summary="This API", tags=["operations"], **page("application/json", kind="object"))
     async def document() -> Response:
         return _json(describe(api))
 
-    @api.get("/docs", summary="This API, to read", tags=["operations"])
-    async def page() -> Response:
+    @api.get("/docs", summary="This API, to read", tags=["operations"], **page("text/html"))
+    async def read() -> Response:
         return Response(reference_page(describe(api)), media_type="text/html")
 
 

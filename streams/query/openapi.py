@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any, Union, get_args
 
 import msgspec
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 
 from consentry.authzen import (
     EVALUATION_PATH,
@@ -97,11 +97,18 @@ def answers(*names: str, status: int = 200, also: tuple[int, ...] = (), text: bo
     }
 
 
+def page(media_type: str, kind: str = "string") -> Document:
+    """Keywords for a route that answers with a page of its own kind."""
+    content = {media_type: {"schema": {"type": kind}}}
+    # without a class of its own FastAPI would add application/json
+    return {"response_class": Response, "responses": {200: {"description": _PHRASES[200], "content": content}}}
+
+
 def events(*names: str) -> Document:
     """Keywords for a route that answers with server-sent events, whose data are of these types."""
     schema = {"anyOf": [{"$ref": _REF.format(name=name)} for name in names]}
     stream = {"description": "Events; the data of each is JSON", "content": {"text/event-stream": {"schema": schema}}}
-    return {"responses": {200: stream, "default": _PROBLEM}}
+    return {"response_class": Response, "responses": {200: stream, "default": _PROBLEM}}
 
 
 def watch_parameters(settings: Settings) -> Document:

@@ -61,13 +61,14 @@ def root_of(document: str, faults: list[InvalidPolicy] | None = None) -> "Field"
 
 
 def raise_all(faults: list[InvalidPolicy]) -> None:
-    """Raises InvalidPolicy where any was gathered: the first in the document, with the others."""
+    """Raises InvalidPolicy where any was gathered: the first, with the others."""
     if faults:
-        first, *others = sorted(faults, key=_line_number)
+        first, *others = faults
         raise InvalidPolicy(first.what, where=first.where, remedy=first.remedy, others=others)
 
 
-def _line_number(fault: InvalidPolicy) -> int:
+def line_number(fault: InvalidPolicy) -> int:
+    """Where its line stands; behind all lines where it names none."""
     found = _LINE.match(fault.where)
     return int(found[1]) if found else MAX_DOCUMENT_CHARACTERS
 

@@ -17,7 +17,7 @@ from consentry.policy.document import (
     RecipientRole,
     Vocabulary,
 )
-from consentry.policy.fields import Field, Record, raise_all, root_of
+from consentry.policy.fields import Field, Record, line_number, raise_all, root_of
 from consentry.terms import AgeBand, Basis, Form, Operation, Reason
 
 DEFAULT_OPERATIONS = (Operation.COLLECT, Operation.STORE, Operation.USE)
@@ -46,7 +46,7 @@ def parse_policy(document: str) -> Policy:
     """
     faults: list[InvalidPolicy] = []
     policy = _policy(root_of(document, faults))
-    raise_all(faults)
+    raise_all(sorted(faults, key=line_number))
     return policy
 
 

@@ -39,6 +39,14 @@ def test_a_version_follows_the_one_before() -> None:
         second(third)
 
 
+def test_all_that_forbids_a_revision_is_told_at_once_the_number_first() -> None:
+    hasty = SECOND_VERSION.replace("version: 2\n", "version: 3\n")
+    with pytest.raises(InvalidPolicy, match="version 3 follows 1") as caught:
+        second(hasty, TEXT.replace("programs", "software"), now=IN_TIME + 1)
+    fields = [fault.where.partition(", ")[2] for fault in caught.value.others]
+    assert fields == ["effective_at", "clause_changes"]
+
+
 def test_another_policy_has_no_place_in_this_log() -> None:
     with pytest.raises(InvalidPolicy, match="holds the policy newsfeed-app"):
         second(SECOND_VERSION.replace("policy: newsfeed-app", "policy: other"))

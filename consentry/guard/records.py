@@ -28,6 +28,9 @@ PATIENCE_MS = 5_000
 ASKED_AGAIN_AFTER_S = 0.05
 WORTH_WAITING = frozenset({Reason.STALE, Reason.NOT_YET_VISIBLE})
 """denials that the same question may not meet a moment later"""
+FRESH_MS = 2_000
+"""a DENY by older state than this may be one of somebody who has agreed since: a function may be called again, a record
+does not come again"""
 
 
 class WhenDenied(StrEnum):
@@ -243,6 +246,8 @@ def _subject_of(subject: Callable[[R], str | None], record: R) -> str | None:
 def _worth_waiting(decision: Decision) -> bool:
     if decision.allow or (isinstance(decision, Answer) and decision.doubt is Doubt.REFUSED):
         return False
+    if decision.staleness_ms is None or decision.staleness_ms > FRESH_MS:
+        return True
     return decision.reason in WORTH_WAITING or any(result.reason in WORTH_WAITING for result in decision.results)
 
 

@@ -198,6 +198,28 @@ async def test_a_record_waits_for_fresher_state_as_long_as_patience_lasts(consen
     assert at_once.asked == 1
 
 
+@pytest.mark.parametrize(("age_ms", "asked"), [(2_000, 1), (2_001, 2), (None, 2)])
+async def test_a_deny_by_old_state_is_asked_again_before_a_record_is_lost(
+    consentry: InMemoryConsentry, age_ms: int | None, asked: int
+) -> None:
+    """As of a replica that is still reading: whom it does not know yet has agreed to nothing."""
+
+    class Reading:
+        asked = 0
+
+        def check(self, request: Request) -> Decision:
+            self.asked += 1
+            consentry.staleness_ms = age_ms if self.asked == 1 else 0
+            if self.asked == 2:
+                consentry.person("account:ada").gives(HOME)
+            return consentry.check(request)
+
+    checker = Reading()
+    keep = filter_of(checker, denied="drop")
+    passed = (await keep.weigh(RECORD)).record
+    assert (checker.asked, passed) == (asked, RECORD if asked == 2 else None)
+
+
 async def test_what_a_later_answer_cannot_change_is_not_waited_for(consentry: InMemoryConsentry) -> None:
     consentry.person("account:ada").refuses(HOME)
     checker = Becoming(consentry, 0)

@@ -59,6 +59,18 @@ def once_published() -> Policies:
 
 WITHDRAWN = {"ConsentWithdrawn": {"purpose": "recommendation.personalised"}}
 CLOSED = {"AccountClosed": {"identity_verified": True, "method": "mail"}}
+MUM = {"role": "guardian", "id": "account:mum"}
+WARD = [
+    {"AgeAsserted": {"source": "declared", "age_band": "child"}},
+    {"GuardianLinked": {"guardian": "account:mum", "relation": "mother"}},
+    {"GuardianVerified": {"guardian": "account:mum", "method": "id card"}},
+]
+
+
+def by_guardian(**fields: Any) -> dict[str, dict[str, Any]]:
+    return gives(actor=MUM, **fields)
+
+
 MINOR = {"AgeAsserted": {"source": "declared", "age_band": "minor"}}
 
 
@@ -67,6 +79,7 @@ MINOR = {"AgeAsserted": {"source": "declared", "age_band": "minor"}}
     [
         ([gives()], ("recommendation.personalised",)),
         ([gives(), gives(OTHER)], ("recommendation.personalised",)),
+        ([gives(OTHER), gives()], ("recommendation.personalised",)),
         ([gives(OTHER)], ()),
         ([gives(), WITHDRAWN], ()),
         ([WITHDRAWN], ()),
@@ -75,6 +88,8 @@ MINOR = {"AgeAsserted": {"source": "declared", "age_band": "minor"}}
         ([gives(valid_for="PT59M1S")], ("recommendation.personalised",)),
         ([gives(expression="implied")], ()),
         ([MINOR, gives()], ()),
+        ([*WARD, by_guardian(expression="separate")], ("recommendation.personalised",)),
+        ([*WARD, by_guardian(expression="expressed")], ()),  # a child's consent is always given separately
         ([gives(), CLOSED], ()),
     ],
 )

@@ -26,9 +26,19 @@ from streams.query.events import EventDoor
 from streams.query.health import liveness, readiness
 from streams.query.history import Historian
 from streams.query.metrics import Metrics
-from streams.query.openapi import answers, describe, event_body, events, history_parameters, page, watch_parameters
+from streams.query.openapi import (
+    answers,
+    describe,
+    event_body,
+    events,
+    history_parameters,
+    page,
+    prompt_parameters,
+    watch_parameters,
+)
 from streams.query.policies import policy_difference, policy_revision, policy_revisions, text_of
 from streams.query.problems import Refusal
+from streams.query.prompts import may_ask
 from streams.query.reference_page import reference_page
 from streams.query.roles import OPEN_ROUTES, authorise
 from streams.query.seams import Clock, Log, Replica, Writer, wall_clock_ms
@@ -109,6 +119,7 @@ def create_api(
     _add_events(api, settings, EventDoor(settings, replica, writer, metrics, clock))
     _add_readings(api, settings, replica, clock)
     _add_history(api, Historian(settings, replica, log or LogReader(settings), clock))
+    _add_prompt(api, settings, replica, clock)
     api.watching = Watching(settings, replica, metrics)
     _add_watch(api, settings, replica, metrics)
     _add_configuration(api, settings)
@@ -194,6 +205,18 @@ def _add_history(api: Api, historian: Historian) -> None:
     )
     async def get_history(subject: str, request: Request) -> Response:
         return _json(await historian.tell(subject, request.query_params))
+
+
+def _add_prompt(api: Api, settings: Settings, replica: Replica, clock: Clock) -> None:
+    @api.get(
+        "/v1/subjects/{subject}/prompt",
+        summary="May the person be asked now?",
+        tags=["subjects"],
+        openapi_extra=prompt_parameters(),
+        **answers("MayAsk"),
+    )
+    async def get_prompt(subject: str, request: Request) -> Response:
+        return _json(await may_ask(subject, request.query_params, settings, replica, clock))
 
 
 def _add_watch(api: Api, settings: Settings, replica: Replica, metrics: Metrics) -> None:

@@ -10,7 +10,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from consentry.errors import ConsentryError, InvalidEvent, Problem, Unavailable
+from consentry.errors import InvalidEvent, Problem, Unavailable
 from consentry.events import AnySubjectEvent, Recorded
 from consentry.intake import Accepted, Caller, parse_submission, take_in
 from consentry.settings import Settings
@@ -20,6 +20,7 @@ from streams.query.body import check_depth, check_media_type, header, read_body
 from streams.query.effects import effects_of
 from streams.query.listed import ListAppender
 from streams.query.metrics import Metrics
+from streams.query.params import min_position
 from streams.query.problems import RETRY, Refusal, not_yet_visible, refusal_of, unreadable
 from streams.query.remembered import Remembered, Written
 from streams.query.seams import Clock, Replica, Writer
@@ -58,13 +59,13 @@ class EventDoor:
         started = perf_counter()
         headers = request.scope["headers"]
         wait_ms = _wait_ms(request.query_params, self._settings)
-        min_position = _min_position(request.query_params)
+        position = min_position(request.query_params)
         check_media_type(headers)
         body = await read_body(headers, request.receive, self._settings)
         check_depth(body, self._settings.max_json_depth)
         key = header(headers, b"idempotency-key")
-        if min_position is not None:
-            await self._until_visible(min_position)
+        if position is not None:
+            await self._until_visible(position)
         accepted, is_list = self._accept(body, caller, None if key is None else key.decode("latin-1"))
         rows = {item.event.subject: self._row_of(item.event.subject) for item in accepted}
         events = [item.event for item in accepted]
@@ -161,16 +162,6 @@ def _wait_ms(params: QueryParams, settings: Settings) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) > limit:
         raise unreadable(Problem(f"{text[:32]!r} is no number of ms from 0 to {limit}", where="?wait"))
     return int(text)
-
-
-def _min_position(params: QueryParams) -> Position | None:
-    text = params.get("min_position")
-    if text is None:
-        return None
-    try:
-        return Position.parse(text)
-    except ConsentryError as fault:
-        raise unreadable(Problem(fault.what, where="?min_position", remedy=fault.remedy)) from fault
 
 
 def _answer(

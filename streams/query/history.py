@@ -11,7 +11,6 @@ import hashlib
 import zlib
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from typing import TypeVar
 
 import msgspec
 from starlette.datastructures import QueryParams
@@ -29,6 +28,7 @@ from consentry.policy import Policies
 from consentry.settings import Settings
 from consentry.state.row import SubjectState
 from consentry.terms import Effect, Form, Operation, Position
+from streams.query.params import flag, moment, only_known, term
 from streams.query.problems import RETRY, Refusal, unreadable
 from streams.query.seams import Clock, Log, Replica
 from streams.query.subjects import SubjectView, shown
@@ -36,9 +36,6 @@ from streams.replay import LOG, Scanned
 
 MAX_CURSOR_BYTES = 1_048_576
 """of a cursor's state, unpacked"""
-LAST_MOMENT = 253_402_300_799_999
-"""ms: the end of the year 9999"""
-Term = TypeVar("Term", Operation, Form)
 _ASKED = ("operation", "purpose", "data", "recipient", "form", "active", "device", "transfer_mechanism")
 PARAMETERS = ("at", "as_known_at", "cursor", *_ASKED, "joined_with_identity")
 
@@ -129,8 +126,8 @@ class Historian:
         if fault is not None:
             raise unreadable(Problem(fault, where="/subject"))
         subject = stored_subject(name, self._settings)
-        _only_known(params)
-        as_of = AsOf(at=_moment(params, "at"), as_known_at=_moment(params, "as_known_at"))
+        only_known(params, PARAMETERS)
+        as_of = AsOf(at=moment(params, "at"), as_known_at=moment(params, "as_known_at"))
         request = _question(subject, params, self._settings)
         page = self._begin(subject, as_of, params.get("cursor"))
         await self._read(page)
@@ -234,24 +231,6 @@ def _unavailable(what: str) -> Refusal:
 # what is asked
 
 
-def _only_known(params: QueryParams) -> None:
-    """A misspelt parameter would be answered for another moment than was meant."""
-    for name in params:
-        if name not in PARAMETERS:
-            raise unreadable(
-                Problem(f"{name[:64]!r} is no parameter", where="?", remedy=f"one of {', '.join(PARAMETERS)}")
-            )
-
-
-def _moment(params: QueryParams, name: str) -> int | None:
-    text = params.get(name)
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit() or len(text) > 15 or int(text) > LAST_MOMENT:
-        raise unreadable(Problem(f"{text[:32]!r} is no time in ms since the epoch", where=f"?{name}"))
-    return int(text)
-
-
 def _question(subject: str, params: QueryParams, settings: Settings) -> Request | None:
     """None where nothing is asked. A question needs operation, purpose and data."""
     if not any(name in params for name in (*_ASKED, "joined_with_identity")):
@@ -262,32 +241,18 @@ def _question(subject: str, params: QueryParams, settings: Settings) -> Request 
     device = params.get("device")
     if device is not None and (fault := fault_of_device(device, settings)) is not None:
         raise unreadable(Problem(fault, where="?device"))
-    joined = params.get("joined_with_identity")
     return Request(
         subject=subject,
-        operation=_one_of(Operation, operation, "operation"),
+        operation=term(params, "operation", Operation, Operation.USE),
         purpose=purpose,
         data=data,
         recipient=params.get("recipient"),
-        form=_one_of(Form, params.get("form", Form.IDENTIFIABLE), "form"),
-        active=_flag(params.get("active", "false"), "active"),
+        form=term(params, "form", Form, Form.IDENTIFIABLE),
+        active=flag(params, "active"),
         device=None if device is None else stored_device(device, settings),
         transfer_mechanism=params.get("transfer_mechanism"),
-        joined_with_identity=None if joined is None else _flag(joined, "joined_with_identity"),
+        joined_with_identity=flag(params, "joined_with_identity") if "joined_with_identity" in params else None,
     )
-
-
-def _one_of(kind: type[Term], text: str, name: str) -> Term:
-    try:
-        return kind(text)
-    except ValueError:
-        raise unreadable(Problem(f"{text[:32]!r} is none of {', '.join(kind)}", where=f"?{name}")) from None
-
-
-def _flag(text: str, name: str) -> bool:
-    if text not in ("true", "false"):
-        raise unreadable(Problem(f"{text[:32]!r} is neither true nor false", where=f"?{name}"))
-    return text == "true"
 
 
 # cursors

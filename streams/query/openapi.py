@@ -32,9 +32,11 @@ from consentry.terms import Form, Operation
 from streams.query import problems
 from streams.query.events import Appended, AppendedList
 from streams.query.health import Liveness, Readiness
-from streams.query.history import LAST_MOMENT, History
+from streams.query.history import History
+from streams.query.params import LAST_MOMENT
 from streams.query.policies import PolicyDifference, PolicyRevision, PolicyRevisions
 from streams.query.problems import ProblemDetails
+from streams.query.prompts import MayAsk
 from streams.query.roles import OPEN_ROUTES, ROLES_OF_ROUTE
 from streams.query.subjects import SubjectView
 from streams.query.watch import ChangedState, WatchBegins, WatchEnds
@@ -61,6 +63,7 @@ _TYPES = (
     AppendedList,
     SubjectView,
     History,
+    MayAsk,
     ChangedState,
     WatchBegins,
     WatchEnds,
@@ -109,6 +112,20 @@ def events(*names: str) -> Document:
     schema = {"anyOf": [{"$ref": _REF.format(name=name)} for name in names]}
     stream = {"description": "Events; the data of each is JSON", "content": {"text/event-stream": {"schema": schema}}}
     return {"response_class": Response, "responses": {200: stream, "default": _PROBLEM}}
+
+
+def prompt_parameters() -> Document:
+    """For openapi_extra: for which purpose, and where."""
+    text = {"type": "string"}
+    return {
+        "parameters": [
+            _parameter("purpose", "query", "For which a consent would be asked", text) | {"required": True},
+            _parameter("scene", "query", "Where: a refusal in another scene does not forbid it", text),
+            _parameter("user_initiated", "query", "The person does what needs the consent", {"type": "boolean"}),
+            _parameter("min_position", "query", "The answer must have seen this position", text),
+            REQUEST_ID,
+        ]
+    }
 
 
 def watch_parameters(settings: Settings) -> Document:

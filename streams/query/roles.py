@@ -32,6 +32,7 @@ ROLES_OF_ROUTE: Mapping[str, frozenset[CallerRole]] = {
     "POST /v1/events": frozenset({CallerRole.PRODUCER, CallerRole.GUARDIAN_VERIFIER, CallerRole.OPERATOR}),
     "GET /v1/subjects/{subject}": frozenset({CallerRole.ASKER, CallerRole.AUDITOR}),
     "GET /v1/subjects/{subject}/history": frozenset({CallerRole.AUDITOR}),
+    "GET /v1/subjects/{subject}/prompt": frozenset({CallerRole.ASKER}),
     "GET /v1/watch": frozenset({CallerRole.ASKER, CallerRole.AUDITOR}),
     "GET /v1/policies": EVERY_ROLE,
     "GET /v1/policies/{version}": EVERY_ROLE,

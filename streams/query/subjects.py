@@ -159,6 +159,16 @@ def _cells(
             )
 
 
+def consent_questions(question: Request, line: Purpose) -> Iterator[Request]:
+    """The question, about each cell of the line that consent decides."""
+    for each in _requests(question.subject, line):
+        (datum,) = each.data
+        if not needs_no_consent(line, each, datum):
+            yield msgspec.structs.replace(
+                question, operation=each.operation, data=each.data, recipient=each.recipient, form=line.form
+            )
+
+
 def _requests(subject: str, line: Purpose) -> Iterator[Request]:
     """A question about each cell of a line."""
     for operation in line.operations:

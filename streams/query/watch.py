@@ -19,6 +19,7 @@ from consentry.terms import Position
 from streams.query.answers import Fields, Send
 from streams.query.body import Receive
 from streams.query.metrics import Metrics
+from streams.query.params import only_known
 from streams.query.problems import unreadable
 from streams.query.seams import Replica
 from streams.query.watching import Offsets, Watcher, Watching
@@ -81,9 +82,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
 
 def watch_of(params: QueryParams, last_event_id: str, settings: Settings, epoch: int) -> Watch:
     """Raises Refusal (400). An id that is none of ours, of another epoch or other subjects, leaves nothing out."""
-    for name in params:
-        if name != "subject":  # a misspelt one would be everybody
-            raise unreadable(Problem(f"{name[:64]!r} is no parameter", where="?", remedy="subject, once for each"))
+    only_known(params, ("subject",))
     names = params.getlist("subject")
     if len(names) > settings.watch_subjects:
         raise unreadable(Problem(f"{len(names)} subjects, {settings.watch_subjects} at the most", where="?subject"))

@@ -148,6 +148,7 @@ async def test_the_description_is_openapi_3_1_and_names_every_path() -> None:
         "/v1/events",
         "/v1/subjects/{subject}",
         "/v1/subjects/{subject}/history",
+        "/v1/subjects/{subject}/prompt",
         "/v1/watch",
         "/v1/policies",
         "/v1/policies/{former}..{version}",

@@ -96,6 +96,6 @@ def test_any_event_is_taken_or_refused(body: object) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused_as_a_question_and_as_an_event(body: bytes) -> None:
-    for path in ("/access/v1/evaluation", "/access/v1/evaluations", "/v1/events"):
+    for path in (*NODE.api.checks, "/v1/events"):
         answer = sent(NODE, path, body)
         assert answer.status_code in (400, 422), answer.text

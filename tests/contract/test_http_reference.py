@@ -59,4 +59,4 @@ async def test_each_example_is_answered(method: str, path: str, body: str) -> No
 
 
 def test_there_are_examples() -> None:
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8

@@ -17,6 +17,7 @@ MAY: dict[str, set[str]] = {
     "POST /v1/events": {"producer", "guardian_verifier", "operator"},
     "GET /v1/subjects/{subject}": {"asker", "auditor"},
     "GET /v1/subjects/{subject}/history": {"auditor"},
+    "GET /v1/subjects/{subject}/prompt": {"asker"},
     "GET /v1/watch": {"asker", "auditor"},
     "GET /v1/policies": {"asker", "producer", "guardian_verifier", "operator", "auditor", "publisher"},
     "GET /v1/policies/{version}": {"asker", "producer", "guardian_verifier", "operator", "auditor", "publisher"},
@@ -30,6 +31,7 @@ MAY: dict[str, set[str]] = {
     },
 }
 PATHS = {"{subject}": "account:u-1", "{former}..{version}": "1..2", "{version}": "1"}
+QUERIES = {"GET /v1/subjects/{subject}/prompt": "?purpose=recommendation.personalised"}
 BODIES: dict[str, object] = {
     "POST /access/v1/evaluation": question(),
     "POST /access/v1/evaluations": {"evaluations": [question()]},
@@ -51,6 +53,7 @@ def sent(route: str) -> tuple[str, str]:
 @pytest.mark.parametrize("route", list(MAY))
 async def test_a_route_is_open_to_the_roles_of_the_contract_and_to_no_other(route: str, role: CallerRole) -> None:
     method, path = sent(route)
+    path += QUERIES.get(route, "")
     if route == "GET /v1/watch" and role in MAY[route]:  # which has no end
         async with watching(Node(token=role), ["account:u-1"]) as listener:
             assert (await listener.next()).name == "watching"

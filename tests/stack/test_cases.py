@@ -59,8 +59,10 @@ class Played(msgspec.Struct):
     answer: dict[str, Any] = {}
 
     def body(self, place: int) -> dict[str, Any]:
-        telling = Telling(self.event_id, self.positions.__getitem__, self._person)
-        return body_of(self.case, place, now_ms(), telling)
+        return self.body_at(place, now_ms())
+
+    def body_at(self, place: int, recorded_at: int) -> dict[str, Any]:
+        return body_of(self.case, place, recorded_at, Telling(self.event_id, self.positions.__getitem__, self._person))
 
     def event_id(self, place: int) -> UUID:
         return self.case.event_id(place)

@@ -1,7 +1,7 @@
 """The fold of opt-outs, and of what the operating system permits."""
 
 import pytest
-from unit.folding import MOTHER, NEARBY, OPERATOR, SEPARATELY, SUBJECT, Log, status
+from unit.folding import MOTHER, NEARBY, OPERATOR, PERSON, SEPARATELY, SUBJECT, Log, status
 from unit.reading import permission_is_on
 
 from consentry.events import (
@@ -79,11 +79,23 @@ def test_what_a_guardian_would_lift_goes_with_the_opt_out_that_the_person_lifts(
 
 
 @pytest.mark.parametrize("role", [ActorRole.CONTROLLER, ActorRole.SYSTEM])
-def test_the_controller_lifts_no_opt_out_of_another(role: ActorRole) -> None:
+@pytest.mark.parametrize("set_by", [PERSON, MOTHER])
+def test_the_controller_lifts_no_opt_out_of_another(role: ActorRole, set_by: Actor) -> None:
     log = Log()
-    before = log.append(PreferenceSet, purpose="feed.city", opted_out=True)
+    log.append(GuardianLinked, guardian=MOTHER.id, relation="mother", actor=OPERATOR)
+    before = log.append(PreferenceSet, purpose="feed.city", opted_out=True, actor=set_by)
     state = log.append(PreferenceSet, purpose="feed.city", opted_out=False, actor=Actor(role=role, id="operator-1"))
-    assert (state.opt_outs, state.circumstances) == (before.opt_outs, None)
+    assert (state.opt_outs, state.circumstances) == (before.opt_outs, before.circumstances)
+
+
+def test_who_lifts_the_own_opt_out_has_lifted_no_guardian_s_that_came_later() -> None:
+    log = Log()
+    log.append(GuardianLinked, guardian=MOTHER.id, relation="mother", actor=OPERATOR)
+    log.append(PreferenceSet, purpose="feed.city", opted_out=True)
+    before = log.append(PreferenceSet, purpose="feed.city", opted_out=True, actor=MOTHER)
+    state = log.append(PreferenceSet, purpose="feed.city", opted_out=False, occurred_at=1_025)
+    assert [opt_out.actor_id for opt_out in state.opt_outs] == [MOTHER.id]
+    assert state.circumstances == before.circumstances
 
 
 # Permissions of the operating system

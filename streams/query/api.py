@@ -41,7 +41,7 @@ from streams.query.problems import Refusal
 from streams.query.prompts import may_ask
 from streams.query.reference_page import reference_page
 from streams.query.roles import OPEN_ROUTES, authorise
-from streams.query.seams import Clock, Log, Replica, Writer, wall_clock_ms
+from streams.query.seams import Clock, Ends, Log, Replica, Writer, wall_clock_ms
 from streams.query.search import ActionSearchRoute, ResourceSearchRoute, SubjectSearchRoute
 from streams.query.subjects import subject_view
 from streams.query.watch import Stream, watch_of
@@ -93,13 +93,14 @@ def create_api(
     access: Access,
     *,
     log: Log | None = None,
+    ends: Ends | None = None,
     clock: Clock = wall_clock_ms,
 ) -> Api:
     """The application. It owns none of its parts: whoever starts them stops them.
 
-    `log`: where histories are read; None: in Kafka, by the settings.
+    `log`: where histories are read; None: in Kafka, by the settings. `ends`: for metrics; None: they tell no lag.
     """
-    metrics = Metrics(replica)
+    metrics = Metrics(replica, ends)
     api = Api(
         title="Consentry",
         version=ENGINE_VERSION,

@@ -8,7 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from consentry.decision import Decision
 from consentry.policy import ALLOWING
 from consentry.terms import ENGINE_VERSION, Reason
-from streams.query.seams import Replica
+from streams.query.seams import Ends, Replica
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # From what a check takes when all is well to what a waiting one may take.
@@ -18,7 +18,7 @@ LATENCY_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 
 class Metrics:
     """A registry of its own: two nodes in one process do not count together."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, ends: Ends | None = None) -> None:
         self._registry = CollectorRegistry()
         self._decisions = Counter(
             "consentry_decisions",
@@ -68,7 +68,7 @@ class Metrics:
             buckets=LATENCY_BOUNDS_S,
             registry=self._registry,
         )
-        self._registry.register(_ReplicaCollector(replica))
+        self._registry.register(_ReplicaCollector(replica, ends))
 
     def decided(self, decision: Decision) -> None:
         self._counted[decision.allow, decision.reason].inc()
@@ -86,8 +86,9 @@ class Metrics:
 class _ReplicaCollector:
     """Read when scraped: what the node knows, and how old that is."""
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, ends: Ends | None) -> None:
         self._replica = replica
+        self._ends = ends
 
     def collect(self) -> Iterator[Metric]:
         replica = self._replica
@@ -107,6 +108,27 @@ class _ReplicaCollector:
             offsets.add_metric([str(partition)], watermark.position.offset)
         yield staleness
         yield offsets
+        if self._ends is not None:
+            yield from self._of_kafka(self._ends)
         info = GaugeMetricFamily("consentry_engine_info", "The version of fold and decide", labels=["version"])
         info.add_metric([ENGINE_VERSION], 1)
         yield info
+
+    def _of_kafka(self, ends: Ends) -> Iterator[Metric]:
+        """What Kafka said last; absent while it does not answer."""
+        lag = GaugeMetricFamily(
+            "consentry_lag_records", "Events of the log that the rows seen here do not hold yet", labels=["partition"]
+        )
+        watermarks = self._replica.watermarks
+        for partition, end in sorted(ends.of_log.items()):
+            if partition in watermarks:
+                lag.add_metric([str(partition)], max(0, end - 1 - watermarks[partition].position.offset))
+        yield lag
+        quarantine = GaugeMetricFamily(
+            "consentry_quarantine_offset",
+            "Where consent-quarantine ends: it rises when a record is set aside",
+            labels=["partition"],
+        )
+        for partition, end in sorted(ends.of_quarantine.items()):
+            quarantine.add_metric([str(partition)], end)
+        yield quarantine

@@ -16,6 +16,7 @@ from consentry.settings import Settings
 from streams.access import Access, load_access
 from streams.append import LogWriter
 from streams.query.api import Api, create_api
+from streams.query.ends import LogEnds
 from streams.query.server import listen, server_of, url_of
 from streams.topics import require_topics
 
@@ -54,16 +55,19 @@ async def serve(settings: Settings, access: Access, on_listening: Announce = say
     require_subject_ids(settings, identity)
     replica = ConsentReplica(settings, identity)
     writer = LogWriter(settings, identity)
+    ends = LogEnds(settings)
     listener = listen(settings)
     try:
         await writer.start()
-        api = create_api(settings, replica, writer, access)
+        ends.start()
+        api = create_api(settings, replica, writer, access, ends=ends)
         server = server_of(settings, api)
         with _stopped_by_signals(server, api):
             on_listening(url_of(listener))
             await _serve_while_catching_up(server, listener, replica)
     finally:
         listener.close()
+        await ends.stop()
         await replica.stop()
         await writer.stop()
 

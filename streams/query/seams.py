@@ -46,6 +46,15 @@ class Log(Protocol):
     def scan(self, identity: Genesis, subject: str, offset_next: int = 0) -> AsyncGenerator[Scanned, None]: ...
 
 
+class Ends(Protocol):
+    """`streams.query.ends.LogEnds`, as far as metrics need it: partition -> offset, where it is known."""
+
+    @property
+    def of_log(self) -> Mapping[int, int]: ...
+    @property
+    def of_quarantine(self) -> Mapping[int, int]: ...
+
+
 class Writer(Protocol):
     """`streams.append.LogWriter`, as far as a node needs it."""
 

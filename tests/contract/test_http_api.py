@@ -1,11 +1,12 @@
 """What surrounds the checks: health, metrics, readings, problem details everywhere, and the API's own description."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from contract.in_memory import NOW, Node, act, grant, pointers_of, question
 
 from consentry.policy import Policies
+from streams.query.metrics import Metrics
 
 
 async def test_a_node_that_has_caught_up_is_ready() -> None:
@@ -47,6 +48,22 @@ async def test_an_age_that_cannot_be_proven_is_no_metric() -> None:
     node = Node()
     node.log.age_ms = None
     assert "consentry_staleness_ms{" not in (await node.send("GET", "/metrics")).text
+
+
+async def test_metrics_say_how_far_rows_are_behind_the_log_and_that_something_was_set_aside() -> None:
+    node = Node()
+    await node.record(grant())
+    partition = node.log.appended[0].position.partition
+
+    class Known:
+        of_log: ClassVar = {partition: 5}
+        of_quarantine: ClassVar = {0: 2}
+
+    text = Metrics(node.log, Known()).exposition().decode()
+    assert f'consentry_lag_records{{partition="{partition}"}} 3.0' in text  # offsets 2, 3 and 4
+    assert 'consentry_quarantine_offset{partition="0"} 2.0' in text
+    Known.of_log, Known.of_quarantine = {}, {}
+    assert "consentry_lag_records{" not in Metrics(node.log, Known()).exposition().decode()
 
 
 async def test_metrics_count_what_was_refused() -> None:

@@ -77,6 +77,13 @@ async def test_what_is_optional_or_unknown_changes_no_decision(more: dict[str, A
     assert (await answered(ONE, asked("bob", "write", **more)))["decision"] is False
 
 
+async def test_data_that_are_said_to_be_none_are_none_and_those_named_are_asked_for() -> None:
+    """The policy says what a record is about only where the question does not."""
+    for data, decision in (([], False), (None, True), (["content"], True), ("secrets", False)):
+        answer = await answered(ONE, asked("alice", "read", context={"data": data}))
+        assert answer["decision"] is decision, data
+
+
 async def test_properties_change_no_decision() -> None:
     body = asked("alice", "read")
     body["subject"]["properties"] = {"department": "Sales", "role": "manager"}

@@ -1,5 +1,7 @@
 """A subject's history over HTTP is read from the log on a real Kafka, page by page, and says what live answers said."""
 
+import asyncio
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import pytest
 from contract.in_memory import act, grant, question
 from running import append_raw, make_topics, publish_policy, settings_for, worker
-from stack.test_query import serving
+from stack.test_query import Serving, serving
 
 from consentry.intake import CallerRole
 from consentry.partition import partition_of
@@ -63,8 +65,21 @@ async def test_each_live_answer_is_told_again_for_its_moment(kafka: str, topic_p
             assert whole[-1]["state"]["tightened_position"] == state["tightened_position"]
 
             await append_raw(settings, partition, b"account:u-1", b"nonsense")
+            await until_set_aside(served)
             last = (await pages())[-1]
             assert last["events"][-1]["event"] is None
             assert last["events"][-1]["fault"]
             assert last["state"]["quarantined"]
             assert last["decision"]["decision"] is False
+
+
+async def until_set_aside(served: Serving) -> None:
+    """The metrics tell of it, and that the rows are not behind."""
+    async with asyncio.timeout(30):
+        while True:
+            text = (await served.client.get("/metrics")).text
+            ends = re.findall(r"consentry_quarantine_offset\{.*\} (\S+)", text)
+            lags = re.findall(r"consentry_lag_records\{.*\} (\S+)", text)
+            if lags and set(lags) == {"0.0"} and any(float(end) > 0 for end in ends):
+                return
+            await asyncio.sleep(0.2)

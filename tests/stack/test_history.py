@@ -5,14 +5,18 @@ import re
 import time
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from contract.in_memory import act, grant, question
 from running import append_raw, make_topics, publish_policy, settings_for, worker
 from stack.test_query import Serving, serving
 
+from consentry.codec import encode_event
+from consentry.events import Actor, ConsentWithdrawn
 from consentry.intake import CallerRole
 from consentry.partition import partition_of
+from consentry.terms import ActorRole, Channel
 
 pytestmark = pytest.mark.stack
 
@@ -49,7 +53,7 @@ async def test_each_live_answer_is_told_again_for_its_moment(kafka: str, topic_p
                     await served.record(other)
                 answer = await served.check(**question())
                 live.append((time.time_ns() // 1_000_000, answer["context"]["reason"]))
-            # neither is an event of the subject, but the second may have been: it is quarantined from then on
+            # of nobody whom we ask about, though it lies in the same partition
             partition = partition_of("account:u-1", settings.partitions)
             await append_raw(settings, partition, b"account:somebody", b"nonsense")
 
@@ -64,13 +68,23 @@ async def test_each_live_answer_is_told_again_for_its_moment(kafka: str, topic_p
             assert whole[-1]["state"]["cells"] == state["cells"]
             assert whole[-1]["state"]["tightened_position"] == state["tightened_position"]
 
+            # an event of the subject under another's key, and what cannot be read: both are set aside, and told
+            stray = ConsentWithdrawn(
+                event_id=uuid4(),
+                subject="account:u-1",
+                occurred_at=time.time_ns() // 1_000_000,
+                actor=Actor(role=ActorRole.SUBJECT, id="account:u-1"),
+                channel=Channel.APP,
+                producer="tests",
+            )
+            await append_raw(settings, partition, b"account:somebody", encode_event(stray))
             await append_raw(settings, partition, b"account:u-1", b"nonsense")
             await until_set_aside(served)
-            last = (await pages())[-1]
-            assert last["events"][-1]["event"] is None
-            assert last["events"][-1]["fault"]
-            assert last["state"]["quarantined"]
-            assert last["decision"]["decision"] is False
+            found = await pages()
+            set_aside = [each for page in found for each in page["events"] if each["fault"]]
+            assert [each["event"] for each in set_aside] == [None, None]
+            assert len(found[-1]["state"]["quarantined"]) == 2
+            assert found[-1]["decision"]["decision"] is False
 
 
 async def until_set_aside(served: Serving) -> None:

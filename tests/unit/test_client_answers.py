@@ -103,8 +103,8 @@ async def test_an_allow_by_older_state_than_was_asked_for_is_not_believed() -> N
     seen = Position.parse(answer["context"]["position"])
     later = seen._replace(offset=seen.offset + 1)
     assert doubt_about(answer, msgspec.structs.replace(REQUEST, min_position=later)) is Doubt.MISMATCHED
-    other_life = seen._replace(epoch=2)
-    assert doubt_about(answer, msgspec.structs.replace(REQUEST, min_position=other_life)) is Doubt.MISMATCHED
+    for elsewhere in (seen._replace(epoch=2), seen._replace(epoch=0), seen._replace(partition=seen.partition - 1)):
+        assert doubt_about(answer, msgspec.structs.replace(REQUEST, min_position=elsewhere)) is Doubt.MISMATCHED
     assert read_answer(msgspec.json.encode(answer), msgspec.structs.replace(REQUEST, min_position=seen)).allow
 
 

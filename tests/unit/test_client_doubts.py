@@ -192,8 +192,10 @@ async def test_an_allow_that_answers_another_request_is_not_believed() -> None:
 
 
 async def test_an_answer_beyond_all_bounds_is_not_read_to_its_end() -> None:
-    async with other_side(says(200, b" " * (MAX_ANSWER_BYTES + 1))) as side:
-        assert await asked(side, deadline_ms=20_000) == (False, Reason.STALE, Doubt.UNREADABLE)
+    async with other_side(says(200, b" " * (MAX_ANSWER_BYTES + 1))) as side, AsyncConsentClient(side.url) as client:
+        answer = await client.check(REQUEST, deadline_ms=20_000)
+    assert (answer.allow, answer.doubt) == (False, Doubt.UNREADABLE)
+    assert f"more than {MAX_ANSWER_BYTES} bytes" in answer.detail
 
 
 async def test_an_address_where_nobody_listens_is_a_deny() -> None:

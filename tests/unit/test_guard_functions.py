@@ -1,6 +1,6 @@
 """A guarded function runs where it may, and otherwise nothing of it has run."""
 
-import asyncio
+import inspect
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -69,7 +69,7 @@ async def test_a_coroutine_is_guarded_by_whom_it_awaits_and_by_whom_it_need_not(
         async def recommend(who: str) -> str:
             return who
 
-        assert asyncio.iscoroutinefunction(recommend)
+        assert inspect.iscoroutinefunction(recommend)
         assert await recommend("account:ada") == "account:ada"
         with pytest.raises(ConsentDenied):
             await recommend("account:ben")

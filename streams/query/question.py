@@ -18,6 +18,8 @@ from streams.query.body import decode
 from streams.query.problems import Refusal, unreadable
 
 MAX_WARNINGS = 20
+LONGEST_WORD = 64
+"""characters of a foreign word that are compared and told"""
 LOOKED_AT = 256
 """foreign words of a context that are compared with ours; where there are more, nothing is allowed"""
 _OPERATIONS = {operation.value: operation for operation in Operation}
@@ -124,11 +126,11 @@ def _translated(received: Received, policy: Policy | None, warnings: list[str]) 
     resource_type = vocabulary.resource_types.get(received.resource.type, received.resource.type)
     unknown = []
     if subject_type is None:
-        unknown.append(f"subject type {theirs[:64]!r}")
+        unknown.append(f"subject type {theirs[:LONGEST_WORD]!r}")
     if operation is None:
-        unknown.append(f"action {name[:64]!r}")
+        unknown.append(f"action {name[:LONGEST_WORD]!r}")
     if resource_type not in RESOURCE_TYPES:
-        unknown.append(f"resource type {received.resource.type[:64]!r}")
+        unknown.append(f"resource type {received.resource.type[:LONGEST_WORD]!r}")
     warnings += [f"{word} is no word of the policy's: nothing is allowed for it" for word in unknown]
     data = vocabulary.data.get(received.resource.type, ())
     return _Words(subject_type, operation or Operation.COLLECT, known=not unknown, data=data)
@@ -170,8 +172,8 @@ def _with_misspelt(context: CheckContext, words: dict[str, msgspec.Raw], setting
     foreign = [word for word in words if word not in _KNOWN_WORDS]
     if len(foreign) > LOOKED_AT:
         return _Said(context, [f"{len(foreign)} context fields are not ours: nothing is allowed"], readable=False)
-    near = {word: ours for word in foreign if (ours := _near(word)) is not None}
-    warnings = [f"context field {word[:64]!r} is ignored; is {ours!r} meant?" for word, ours in near.items()]
+    near = {word: ours for word in foreign if (ours := _near(word[:LONGEST_WORD])) is not None}
+    warnings = [f"context field {word[:LONGEST_WORD]!r} is ignored; is {ours!r} meant?" for word, ours in near.items()]
     misspelt = {word: ours for word, ours in near.items() if ours not in words}
     if not misspelt:
         return _Said(context, warnings[:MAX_WARNINGS])
@@ -198,8 +200,8 @@ def _as_meant(words: dict[str, msgspec.Raw], misspelt: dict[str, str], settings:
 
 @lru_cache(maxsize=1_024)
 def _near(word: str) -> str | None:
-    """The field of ours that a word looks like."""
-    plain = word[:64].lower().replace("-", "_")
+    """The field of ours that a word looks like. It is kept, so it has to be short."""
+    plain = word.lower().replace("-", "_")
     return next(iter(difflib.get_close_matches(plain, _CONTEXT_FIELDS, n=1, cutoff=_ALIKE)), None)
 
 

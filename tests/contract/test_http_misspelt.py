@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consentry.partition import partition_of
-from streams.query.question import LOOKED_AT, MAX_WARNINGS
+from streams.query.question import LOOKED_AT, MAX_WARNINGS, _near
 
 PARTITION = partition_of("account:u-1", PARTITIONS)
 AHEAD = f"e1.p{PARTITION}.o999"
@@ -102,6 +102,17 @@ async def test_warnings_are_bounded_and_the_same_each_time() -> None:
     first, second = await reason_of(node, **many), await reason_of(node, **many)
     assert first == second
     assert len(first[2]) == MAX_WARNINGS
+
+
+async def test_of_a_long_word_only_its_beginning_is_kept_and_told() -> None:
+    word = "recipient" + "t" * 300_000
+    _, _, warnings = await reason_of(await agreed(), **{word: "somebody", word[:9] + "t" * 60: "x"})
+    assert all(len(warning) < 200 for warning in warnings)
+    _near.cache_clear()
+    await reason_of(await agreed(), **{"x" * 300_000: 1})
+    assert _near.cache_info().currsize == 1
+    await reason_of(await agreed(), **{"x" * 299_999: 1})
+    assert _near.cache_info().currsize == 1
 
 
 WORDS = ("recipient", "device", "joined_with_identity", "form", "active", "transfer_mechanism", "scene", "min_position")

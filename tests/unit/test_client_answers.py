@@ -1,14 +1,18 @@
 """What the client believes: an ALLOW only if all of the answer says so, of the very question that was asked."""
 
+import asyncio
 from typing import Any
 
 import msgspec
 import pytest
 from contract.in_memory import Node, act, grant, question
+from hypothesis import given
+from hypothesis import strategies as st
 
 from consentry.answers import Doubt
 from consentry.client.reading import Doubtful, read_answer, read_answers
 from consentry.decision import Request
+from consentry.policy import ALLOWING
 from consentry.terms import Operation, Position, Reason
 
 REQUEST = Request(
@@ -149,3 +153,37 @@ async def test_more_or_fewer_answers_than_questions_answer_none_of_them() -> Non
         with pytest.raises(Doubtful) as fault:
             read_answers(msgspec.json.encode({"evaluations": [good] * count}), (REQUEST,) * 2)
         assert fault.value.doubt is Doubt.MISMATCHED
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+ALLOWED = asyncio.run(allowed_answer())
+PATHS = [("decision",), *(("context", name) for name in ALLOWED["context"])]
+PATHS += [("context", "results", 0, name) for name in ALLOWED["context"]["results"][0]]
+
+
+@given(st.binary(max_size=64) | JSON.map(msgspec.json.encode))
+def test_whatever_comes_back_is_a_doubt(body: bytes) -> None:
+    with pytest.raises(Doubtful):
+        read_answer(body, REQUEST)
+
+
+@given(path=st.sampled_from(PATHS), value=JSON)
+def test_an_allow_of_which_one_value_is_another_is_an_allow_for_the_same_or_none(
+    path: tuple[str | int, ...], value: object
+) -> None:
+    changed: Any = msgspec.json.decode(msgspec.json.encode(ALLOWED))
+    holder = changed
+    for step in path[:-1]:
+        holder = holder[step]
+    holder[path[-1]] = value
+    try:
+        read = read_answer(msgspec.json.encode(changed), REQUEST)
+    except Doubtful:
+        return
+    assert not read.allow or (read.reason in ALLOWING and [each.data for each in read.results] == ["behaviour"])
+    assert not read.allow or all(each.allow for each in read.results)
+    assert read.allow is changed["decision"]

@@ -18,7 +18,14 @@ from oracle.verdict import Case, Found, Verdict
 from oracle.versions import PROTECTION, History, by_necessity, read_policies
 
 from consentry.decision import Request
-from consentry.events import PermissionObserved, QuarantineReleased, Recorded, RecordedPolicyEvent, SubjectQuarantined
+from consentry.events import (
+    ExemptionInvoked,
+    PermissionObserved,
+    QuarantineReleased,
+    Recorded,
+    RecordedPolicyEvent,
+    SubjectQuarantined,
+)
 from consentry.policy import LEAVING
 from consentry.terms import Basis, Cell, Form, Operation, PermissionState, Position, Reason
 
@@ -274,8 +281,9 @@ def _is_quarantined(log: Log) -> bool:
 
 def _version_before_an_unaccepted_reduction(case: Case) -> Case | None:
     """The version that has to allow as well, until the person accepts the smallest reduction."""
-    # Erasure keeps nothing, not even when the person first came.
-    acts = [] if case.log.erased else [e.clock for e in case.log if e.own or guardian_linked(case.log, e)]
+    if _is_a_bare_stub(case.log):
+        return None
+    acts = [e.clock for e in case.log if e.own or guardian_linked(case.log, e)]
     first_act = min(acts, default=None)
     for number in case.history.reductions(case.now):
         if first_act is None or first_act >= case.history.version(number).effective_at:
@@ -284,6 +292,11 @@ def _version_before_an_unaccepted_reduction(case: Case) -> Case | None:
         if not _accepted(former, number):
             return former
     return None
+
+
+def _is_a_bare_stub(log: Log) -> bool:
+    """Nothing is kept of the person, not even when they first came: the version in force says why all is denied."""
+    return log.erased or (log.closed and not any(isinstance(entry.event, ExemptionInvoked) for entry in log))
 
 
 def _accepted(former: Case, number: int) -> bool:

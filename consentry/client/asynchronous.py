@@ -111,7 +111,7 @@ class AsyncConsentClient:
     async def check_many(self, requests: Sequence[Request], *, deadline_ms: int | None = None) -> tuple[Answer, ...]:
         """An answer to each, in their order, under one deadline; what it does not reach is a DENY."""
         answers: list[Answer] = []
-        until = self._clock_s() + (deadline_ms or self._deadline_ms) / 1000
+        until = self._clock_s() + (self._deadline_ms if deadline_ms is None else deadline_ms) / 1000
         for first in range(0, len(requests), QUESTIONS_AT_A_TIME):
             some = tuple(requests[first : first + QUESTIONS_AT_A_TIME])
             answers += await self._some(some, int((until - self._clock_s()) * 1000))
@@ -137,7 +137,9 @@ class AsyncConsentClient:
         """How a subject stands, for people and screens. Raises ConsentryError, Unavailable."""
         try:
             reply = await self._sender.send(
-                "GET", f"/v1/subjects/{quote(subject, safe=':')}", deadline_ms=deadline_ms or self._deadline_ms
+                "GET",
+                f"/v1/subjects/{quote(subject, safe=':')}",
+                deadline_ms=self._deadline_ms if deadline_ms is None else deadline_ms,
             )
             if reply.status == 200:
                 return read_state(reply.body)

@@ -121,6 +121,12 @@ class Sender:
         request.headers[_REQUEST_ID] = request_id
         response = await self._http.send(request, stream=True)
         try:
+            if response.is_success and response.headers.get(_REQUEST_ID) != request_id:
+                # its body is not read: so the connection, on which the next answer may be another's too, is closed
+                raise Doubtful(
+                    Doubt.MISMATCHED,
+                    "the answer's X-Request-ID is not the one that was sent: does a cache or a proxy stand between?",
+                )
             body = bytearray()
             async for part in response.aiter_bytes():
                 body += part
@@ -128,11 +134,6 @@ class Sender:
                     raise Doubtful(Doubt.UNREADABLE, f"an answer of more than {MAX_ANSWER_BYTES} bytes")
         finally:
             await response.aclose()
-        if response.is_success and response.headers.get(_REQUEST_ID) != request_id:
-            raise Doubtful(
-                Doubt.MISMATCHED,
-                "the answer's X-Request-ID is not the one that was sent: does something between cache or change it?",
-            )
         return Reply(response.status_code, bytes(body), _retry_after_ms(response.headers.get("retry-after", "")))
 
     async def close(self) -> None:

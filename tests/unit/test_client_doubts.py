@@ -191,6 +191,16 @@ async def test_an_allow_that_answers_another_request_is_not_believed() -> None:
         assert await asked(side) == (False, Reason.STALE, Doubt.MISMATCHED)
 
 
+async def test_a_connection_that_gave_anothers_answer_is_not_used_again() -> None:
+    """Whose answers come one late would mistake all that follow."""
+    allow = await allow_of_another_request()
+    wrong, right = says(200, allow, echo=False, x_request_id=str(uuid4())), says(200, allow)
+    async with other_side(wrong, right) as side, AsyncConsentClient(side.url) as client:
+        assert (await client.check(REQUEST)).doubt is Doubt.MISMATCHED
+        assert (await client.check(REQUEST)).allow
+    assert side.connections == 2
+
+
 async def test_an_answer_beyond_all_bounds_is_not_read_to_its_end() -> None:
     async with other_side(says(200, b" " * (MAX_ANSWER_BYTES + 1))) as side, AsyncConsentClient(side.url) as client:
         answer = await client.check(REQUEST, deadline_ms=20_000)
@@ -258,6 +268,13 @@ async def test_of_many_questions_those_beyond_the_deadline_are_denied() -> None:
     assert len(answers) == 250
     assert {(answer.allow, answer.doubt) for answer in answers} == {(False, Doubt.TIMEOUT)}
     assert len(side.heard) == 1
+
+
+async def test_a_deadline_of_nothing_is_over() -> None:
+    async with other_side(hangs) as side, AsyncConsentClient(side.url) as client:
+        (many,) = await client.check_many([REQUEST], deadline_ms=0)
+        one = await client.check(REQUEST, deadline_ms=0)
+    assert (one.allow, one.doubt, many.doubt) == (False, Doubt.TIMEOUT, Doubt.TIMEOUT)
 
 
 async def test_no_questions_ask_nobody() -> None:

@@ -241,6 +241,18 @@ async def test_a_call_is_tried_as_often_as_was_said_and_no_more() -> None:
     assert len(side.heard) == 4
 
 
+async def test_it_pauses_between_tries_and_not_after_the_last() -> None:
+    pauses: list[float] = []
+
+    def jitter() -> float:
+        pauses.append(0.0)
+        return 0.0
+
+    async with other_side(says(503)) as side, AsyncConsentClient(side.url, attempts=3, jitter=jitter) as client:
+        await client.check(REQUEST)
+    assert (len(side.heard), len(pauses)) == (3, 2)
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 500])
 async def test_what_repeating_cannot_mend_is_not_repeated(status: int) -> None:
     async with other_side(says(status)) as side:

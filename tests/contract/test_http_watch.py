@@ -117,6 +117,38 @@ async def test_who_watched_everybody_and_comes_again_is_told_of_all_that_changed
         assert listener.nothing_waits()
 
 
+async def test_who_watches_everybody_and_is_cut_off_while_it_catches_up_loses_nothing() -> None:
+    node = Node()
+    async with watching(node) as listener:
+        last_event_id = (await listener.next("watching")).id
+    changed = {(name, await given_by(node, name)) for name in sorted(f"account:n-{number}" for number in range(5))}
+    async with watching(node, [], last_event_id, takes=3) as listener:  # its head, that it begins, and one change
+        seen = told([await listener.next("state")])
+        await asyncio.sleep(0.1)  # watermarks are noted meanwhile
+        listener.take(2)
+        events = await listener.states(2)
+        seen += told(events)
+    async with watching(node, [], events[-1].id) as listener:
+        await listener.next("watching")
+        while set(seen) != changed:
+            seen += told([await listener.next("state")])
+
+
+async def test_what_waits_to_be_told_is_not_counted_as_told() -> None:
+    node = Node()
+    async with watching(node, takes=2) as listener:  # its head, and that it begins
+        await listener.next("watching")
+        changed = [(name, await given_by(node, name)) for name in (ADA, BOB, EVE)]
+        await asyncio.sleep(0.1)  # watermarks are noted meanwhile
+        listener.take(2)
+        events = await listener.states(2)
+    async with watching(node, [], events[-1].id) as listener:
+        await listener.next("watching")
+        seen = told(events)
+        while set(seen) != set(changed):
+            seen += told([await listener.next("state")])
+
+
 async def test_what_was_told_to_who_watches_everybody_is_not_told_again() -> None:
     node = Node(settings=Settings(watch_heartbeat_ms=10))
     async with watching(node) as listener:

@@ -23,7 +23,9 @@ class Event(NamedTuple):
 class Listener:
     """Reads what a node sends it, or holds back."""
 
-    def __init__(self) -> None:
+    def __init__(self, takes: int = 0) -> None:
+        """`takes`: so many messages, the head among them, and then it holds back; 0: all that come."""
+        self._takes = takes
         self.status = 0
         self.headers: dict[str, str] = {}
         self.reads = asyncio.Event()
@@ -41,6 +43,9 @@ class Listener:
 
     async def send(self, message: dict[str, Any]) -> None:
         await self.reads.wait()
+        self._takes -= 1
+        if self._takes == 0:
+            self.reads.clear()
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
@@ -51,6 +56,10 @@ class Listener:
                     self._events.put_nowait(_parsed(block))
         if not message.get("more_body", False):
             self._events.put_nowait(None)
+
+    def take(self, more: int) -> None:
+        self._takes = more
+        self.reads.set()
 
     def hang_up(self) -> None:
         self._hung_up.set()
@@ -80,8 +89,10 @@ class Listener:
 
 
 @asynccontextmanager
-async def watching(node: Node, subjects: Sequence[str] = (), last_event_id: str = "") -> AsyncIterator[Listener]:
-    listener = Listener()
+async def watching(
+    node: Node, subjects: Sequence[str] = (), last_event_id: str = "", takes: int = 0
+) -> AsyncIterator[Listener]:
+    listener = Listener(takes)
     headers = [(b"authorization", b"Bearer " + node.token.encode())]
     if last_event_id:
         headers.append((b"last-event-id", last_event_id.encode()))

@@ -119,8 +119,6 @@ class AsyncConsentClient:
 
     async def _some(self, requests: tuple[Request, ...], left_ms: int) -> tuple[Answer, ...]:
         try:
-            if left_ms <= 0:
-                raise Doubtful(Doubt.TIMEOUT, "the deadline passed before this was asked")
             reply = await self._ask(EVALUATIONS_PATH, questions_of(requests), left_ms)
             return read_answers(reply.body, requests)
         except Doubtful as fault:

@@ -80,4 +80,3 @@ def answer_denials(app: FastAPI) -> None:
         return denial_of(cast("ConsentDenied", fault).decision)
 
     app.add_exception_handler(ConsentDenied, denied)
-    app.add_exception_handler(RouteDenied, denied)

@@ -122,6 +122,18 @@ async def test_what_is_published_is_seen_by_its_position(node: Node) -> None:
     assert node.log.appended[0].event.producer == "all"
 
 
+async def test_an_event_of_a_clock_that_is_ahead_is_moved_back_by_as_much(node: Node) -> None:
+    ahead_ms = 3_600_000
+    event = msgspec.structs.replace(a_grant(), occurred_at=NOW + ahead_ms)
+    transport = httpx2.ASGITransport(node.api)
+    async with AsyncConsentClient(
+        "http://node", token="all", transport=transport, clock=lambda: NOW + ahead_ms
+    ) as client:
+        await client.publish(event)
+        await client.publish_all([msgspec.structs.replace(event, event_id=uuid4())])
+    assert [(each.event.occurred_at, each.event.skew_ms) for each in node.log.appended] == [(NOW, ahead_ms)] * 2
+
+
 async def test_what_is_not_visible_yet_is_denied_as_such(node: Node) -> None:
     node.log.folds_at_once = False
     async with client_of(node) as client:

@@ -255,6 +255,18 @@ def test_an_event_that_is_published_again_is_one_and_another_content_is_a_confli
     assert len(consentry.log.appended) == 2
 
 
+def test_what_was_published_long_ago_is_known_as_well(consentry: InMemoryConsentry) -> None:
+    """A row knows its last 32 events, a node what it has appended."""
+    ada = consentry.person("account:ada").gives(HOME)
+    event = msgspec.structs.replace(consentry.log.appended[0].event, producer="")
+    for _ in range(33):
+        ada.opts_out(HOME)
+    assert consentry.publish(event, wait_ms=10).effect is Effect.UNCHANGED
+    with pytest.raises(InvalidEvent) as fault:
+        consentry.publish(msgspec.structs.replace(event, data=("behaviour",)))
+    assert (fault.value.status, fault.value.code) == (409, "EVENT_ID_CONFLICT")
+
+
 def test_in_a_list_who_withdraws_all_but_one_keeps_that_one(consentry: InMemoryConsentry) -> None:
     ada = consentry.person("account:ada").gives(HOME).gives("publish.content")
     stop = ada._act(type(consentry.log.appended[0].event), None, purpose=HOME, policy_version=1, expression="separate")

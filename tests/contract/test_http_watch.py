@@ -256,8 +256,9 @@ async def test_one_watcher_more_than_the_limit_is_told_to_ask_elsewhere() -> Non
     node = Node(settings=Settings(watchers=1))
     async with watching(node, [ADA]) as listener:
         await listener.next("watching")
-        refused = await node.send("GET", "/v1/watch", params={"subject": ADA})
-        assert (refused.status_code, refused.json()["code"]) == (503, "BUSY")
+        async with watching(node, [ADA]) as refused:
+            assert await refused.ended() == []
+            assert (refused.status, refused.problem["code"]) == (503, "BUSY")
     await asyncio.sleep(0)
     async with watching(node, [ADA]) as listener:
         await listener.next("watching")

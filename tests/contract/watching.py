@@ -28,6 +28,8 @@ class Listener:
         self._takes = takes
         self.status = 0
         self.headers: dict[str, str] = {}
+        self.problem: Any = None
+        """what it is told instead, if it may not watch"""
         self.reads = asyncio.Event()
         self.reads.set()
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -54,6 +56,8 @@ class Listener:
             for block in message.get("body", b"").decode().split("\n\n"):
                 if block:
                     self._events.put_nowait(_parsed(block))
+        elif message.get("body"):
+            self.problem = json.loads(message["body"])
         if not message.get("more_body", False):
             self._events.put_nowait(None)
 

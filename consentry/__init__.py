@@ -40,6 +40,8 @@ _MODULE_OF = {
     "load_settings": "settings",
     "requires_consent": "guard",
 }
+_EXTRAS = frozenset({"client"})
+"""modules that need the extra of the same name"""
 
 __all__ = [
     "AsyncConsentClient",
@@ -69,7 +71,13 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'consentry' has no attribute {name!r}")
-    return getattr(import_module(f"consentry.{_MODULE_OF[name]}"), name)
+    module = _MODULE_OF[name]
+    try:
+        return getattr(import_module(f"consentry.{module}"), name)
+    except ModuleNotFoundError as fault:
+        if module not in _EXTRAS:
+            raise
+        raise ImportError(f"{name} needs {fault.name}: pip install 'consentry[{module}]'") from fault
 
 
 def __dir__() -> list[str]:

@@ -45,3 +45,10 @@ def test_importing_consentry_loads_next_to_nothing() -> None:
 @pytest.mark.parametrize("names", ["ConsentReplica", "ConsentPublisher", "Request, Operation, Decision", "Settings"])
 def test_what_needs_no_extra_loads_none(names: str) -> None:
     assert modules_after(f"from consentry import {names}").isdisjoint(HEAVY)
+
+
+def test_what_needs_an_extra_says_which_where_it_is_missing() -> None:
+    code = "import sys; sys.modules['httpx2'] = None\nfrom consentry import ConsentClient"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "ImportError: ConsentClient needs httpx2: pip install 'consentry[client]'" in done.stderr

@@ -202,8 +202,8 @@ class ConsentReplica:
     async def changes(self) -> AsyncGenerator[SubjectState, None]:
         """Each change of a subject's state as it becomes visible here, from now on.
 
-        It is handed on before the watermark that covers it is seen in `watermarks`: who notes those, and then what was
-        handed on, has missed nothing up to there.
+        It is handed on before the watermark that covers it is seen in `watermarks`, or well within a second after that,
+        unless this process is held up: a watcher's place to resume at rests on it.
 
         Ends when the replica is stopped. Raises what made the replica fail, and ConsentryError when this subscriber
         lags so far behind that changes were lost to it.

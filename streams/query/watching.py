@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 MARK_S = 1.0
 """how far what a watcher of everybody may resume at lags behind"""
+MARK_PARTS = 10
+"""of it are looked at: a process that is held up for less than one of them hands on all the same"""
 AT_A_TIME = 50
 """rows that are looked at before others get their turn"""
 
@@ -170,13 +172,27 @@ class Watching:
             watcher.hear(state.subject)
 
     async def _mark(self) -> None:
-        """A row is handed on before the watermark that covers it is seen, and long before MARK_S are over."""
+        """A row is handed on long before MARK_S have passed since the watermark that covers it was seen.
+
+        Unless this process is held up: then both may be due at once, and what was noted says nothing.
+        """
         while True:
             complete = self.complete()
-            await asyncio.sleep(MARK_S)
-            for watcher in self._watchers:
-                watcher.mark(complete)
+            if await _on_time(MARK_S):
+                for watcher in self._watchers:
+                    watcher.mark(complete)
 
     def _drop_all(self, why: str) -> None:
         for watcher in self._watchers:
             watcher.drop(why)
+
+
+async def _on_time(duration_s: float) -> bool:
+    """Sleeps so long. Whether the loop turned all the while, each part of it as long as it should be."""
+    loop = asyncio.get_running_loop()
+    part_s, on_time = duration_s / MARK_PARTS, True
+    for _ in range(MARK_PARTS):
+        due = loop.time() + part_s
+        await asyncio.sleep(part_s)
+        on_time = on_time and loop.time() - due < part_s
+    return on_time

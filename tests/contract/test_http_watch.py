@@ -1,6 +1,7 @@
 """GET /v1/watch: changes as server-sent events; whoever comes again loses no change of a final state."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -321,6 +322,30 @@ async def test_with_a_pepper_a_watcher_hears_of_a_subject_by_the_name_it_knows()
         event = await listener.next("state")
     assert event.data["asked_as"] == ADA
     assert event.data["subject"].startswith("account:h1:")
+
+
+async def test_what_was_noted_before_the_node_was_held_up_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its timers are then due at once, and a change may not have been handed on before its watermark counts."""
+    held_up = asyncio.create_task(module._on_time(0.05))
+    await asyncio.sleep(0)
+    time.sleep(0.02)
+    assert await held_up is False
+    async with asyncio.timeout(30):
+        while not await module._on_time(0.5):  # on a machine that is busy with other things too
+            pass
+
+    async def never(_duration_s: float) -> bool:
+        await asyncio.sleep(0.01)
+        return False
+
+    monkeypatch.setattr(module, "_on_time", never)
+    node = Node(settings=Settings(watch_heartbeat_ms=10))
+    async with watching(node) as listener:
+        begun = await listener.next("watching")
+        await given_by(node, ADA)
+        await listener.next("state")
+        await asyncio.sleep(0.05)
+        assert (await listener.next("")).id == begun.id
 
 
 STEPS = st.lists(st.sampled_from(["change", "read", "cut", "mark", "hold"]), min_size=1, max_size=25)

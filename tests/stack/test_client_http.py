@@ -103,10 +103,9 @@ class CuttingProxy:
         assert task is not None
         self.tasks.add(task)
         theirs, ours = await asyncio.open_connection("127.0.0.1", self._port)
+        carrying = asyncio.create_task(self._carry(reader, ours))
         try:
-            while data := await reader.read(65_536):
-                ours.write(data)
-                answer = await theirs.read(65_536)
+            while answer := await theirs.read(65_536):
                 if self.left:
                     self.left -= 1
                     return
@@ -115,8 +114,17 @@ class CuttingProxy:
         except (ConnectionError, asyncio.CancelledError):
             pass
         finally:
+            carrying.cancel()
+            await asyncio.gather(carrying, return_exceptions=True)
             ours.transport.abort()
             writer.transport.abort()
+
+    async def _carry(self, reader: asyncio.StreamReader, node: asyncio.StreamWriter) -> None:
+        """Head and body may come one after the other."""
+        while data := await reader.read(65_536):
+            node.write(data)
+            await node.drain()
+        node.transport.abort()
 
 
 @asynccontextmanager

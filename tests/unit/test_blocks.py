@@ -67,6 +67,7 @@ def test_what_two_blocks_share_is_what_both_hold() -> None:
         both = meet(block, other)
         shared = [cell for cell in cells(block) if other.holds(cell)]
         assert ([] if both is None else cells(both)) == shared, (block, other)
+        assert (both is None) is (not shared), "a block without cells is none"
 
 
 def test_a_block_that_nothing_is_taken_from_stays_the_same_object() -> None:

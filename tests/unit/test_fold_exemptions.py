@@ -122,6 +122,7 @@ def test_beyond_32_what_may_lower_the_age_makes_a_child_of_whom_nothing_loosened
     log.append(PolicyAccepted, policy_version=1, actor=MOTHER)
     log.append(ConsentGiven, purpose="feed.nearby", operations=(USE,), data=("gps",), **SEPARATELY)
     log.append(ConsentWithdrawn, purpose="feed.city", actor=MOTHER)
+    log.append(ConsentWithdrawn, purpose="feed.city", occurred_at=900)
     log.append(PreferenceSet, purpose="feed.city", opted_out=True, actor=MOTHER)
     for number in range(MAX_AGE_STATEMENTS):
         say(log, AgeBand.MINOR if number % 2 else AgeBand.ADULT)
@@ -129,7 +130,7 @@ def test_beyond_32_what_may_lower_the_age_makes_a_child_of_whom_nothing_loosened
     assert facts(log).ages == (child,)
     assert (child.band, child.source, child.may_raise) == (AgeBand.CHILD, AgeSource.VERIFIED, False)
     assert (log.state.acts, facts(log).acceptances, facts(log).lifts) == ((), (), ())
-    assert [mark.occurred_at for mark in log.state.marks] == [COUNTS_ALWAYS]
+    assert [mark.occurred_at for mark in log.state.marks] == [COUNTS_ALWAYS, 900]
     assert [opt_out.actor_role for opt_out in log.state.opt_outs] == [ActorRole.SYSTEM]
     assert log.state.tightened_offset == log.state.position.offset
     assert say(log, birth_date="1990-01-01", source=AgeSource.VERIFIED).may_raise

@@ -12,6 +12,7 @@ from consentry.events import (
     PermissionObserved,
     PreferenceSet,
 )
+from consentry.state.row import Permission
 from consentry.terms import (
     ActorRole,
     PermissionState,
@@ -98,6 +99,18 @@ def test_who_lifts_the_own_opt_out_has_lifted_no_guardian_s_that_came_later() ->
     assert state.circumstances == before.circumstances
 
 
+def test_of_one_s_lifts_of_a_purpose_the_last_four_are_kept() -> None:
+    log = Log()
+    log.append(GuardianLinked, guardian=MOTHER.id, relation="mother", actor=OPERATOR)
+    log.append(GuardianVerified, guardian=MOTHER.id, method="id card", actor=OPERATOR)
+    for purpose in ("feed.city", "feed.nearby"):
+        log.append(PreferenceSet, purpose=purpose, opted_out=True)
+        for _ in range(5):
+            log.append(PreferenceSet, purpose=purpose, opted_out=False, actor=MOTHER)
+    assert log.state.circumstances is not None
+    assert [lift.offset for lift in log.state.circumstances.lifts] == [5, 6, 7, 8, 11, 12, 13, 14]
+
+
 # Permissions of the operating system
 
 
@@ -178,3 +191,18 @@ def test_on_has_to_be_later_than_the_off_of_its_own_permission_and_device(off: d
     assert (
         permission_is_on(log.append(PermissionObserved, state=PermissionState.ON, **late), "camera", "phone") is is_on
     )
+
+
+@pytest.mark.parametrize(("off", "off_at"), [((), -1), (("phone",), 1_010), (("phone", None), 1_020)])
+def test_of_a_permission_that_is_on_the_row_keeps_when_the_last_off_was_recorded(
+    off: tuple[str | None, ...], off_at: int
+) -> None:
+    log = Log()
+    for device in off:
+        log.append(PermissionObserved, permission="camera", state=PermissionState.OFF, device=device)
+    state = log.append(PermissionObserved, permission="camera", state=PermissionState.ON, device="phone")
+    last = log.records[-1]
+    assert state.permissions[-1] == Permission(
+        event_id=last.event.event_id.bytes, name="camera", device="phone", state=PermissionState.ON,
+        recorded_at=last.recorded_at, offset=last.position.offset, off_at=off_at,
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from unit.rows import (
     BORN,
@@ -131,14 +132,15 @@ def test_an_own_half_that_came_at_majority_did_not_hold_the_day_before(clock: di
     assert stands(standing(grant(SUBJECT, clock), grant(MUM, at(BEFORE)), ages=FOUND_OUT)) is held
 
 
-@pytest.mark.parametrize(("child_at", "held"), [(88, False), (89, False)])
+@pytest.mark.parametrize("child_at", [88, 89])
 def test_who_was_a_child_in_the_last_moment_before_majority_needed_a_consent_given_separately(
-    child_at: int, held: bool
+    child_at: int,
 ) -> None:
     ages = (said(AgeBand.CHILD, child_at), said(AgeBand.ADULT, 90, source=AgeSource.VERIFIED))
-    halves = (grant(SUBJECT, at(89, offset=91), informed=True), grant(MUM, at(89, offset=92), informed=True))
-    accepted = acceptance(MUM, at(89, occurred=89, offset=93))
-    assert stands(standing(*halves, ages=ages, accepted=accepted, now=100)) is held
+    own = grant(SUBJECT, at(89, offset=91), informed=True)
+    separate = msgspec.structs.replace(own, expression=Expression.SEPARATE)
+    assert not stands(standing(own, ages=ages, protects_minors=True, now=100))
+    assert stands(standing(separate, ages=ages, protects_minors=True, now=100))
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,7 @@ def test_what_is_not_seen_yet_is_said_with_the_version_in_force(wanted: Position
 def test_a_row_ahead_of_its_partition_counts_as_seen() -> None:
     assert answer(row(), wanted=Position(1, 3, 1_000)).reason is not Reason.NOT_YET_VISIBLE
     assert answer(row(), wanted=Position(1, 3, 1_001)).reason is Reason.NOT_YET_VISIBLE
+    assert (answer(row()).position, answer(None).position) == (Position(1, 3, 1_000), Position(1, 3, 50))
 
 
 def test_without_any_policy_nothing_is_known() -> None:

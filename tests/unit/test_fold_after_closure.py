@@ -1,5 +1,6 @@
 """Beside an exemption that stands, a closed row goes on heeding what tightens, and forgets nothing of the rest."""
 
+import msgspec
 from unit.rows import SUBJECT, at, invocation
 from unit.story import events_of
 
@@ -35,3 +36,8 @@ def test_a_withdrawal_repeated_after_closure_changes_nothing() -> None:
 def test_without_an_exemption_nothing_after_closure_is_heeded() -> None:
     bare = SubjectState(subject=SUBJECT, position=Position(1, 3, 0), closed_at=10)
     assert fold(bare, WITHDRAWN) is bare
+
+
+def test_an_earlier_act_that_comes_after_closure_is_the_first_one() -> None:
+    late = msgspec.structs.replace(CLOSED, first_act_at=WITHDRAWN.event.occurred_at + 1)
+    assert fold(late, WITHDRAWN).first_act_at == WITHDRAWN.event.occurred_at

@@ -123,15 +123,19 @@ def test_beyond_32_what_may_lower_the_age_makes_a_child_of_whom_nothing_loosened
     log.append(ConsentGiven, purpose="feed.nearby", operations=(USE,), data=("gps",), **SEPARATELY)
     log.append(ConsentWithdrawn, purpose="feed.city", actor=MOTHER)
     log.append(ConsentWithdrawn, purpose="feed.city", occurred_at=900)
+    log.append(PreferenceSet, purpose="feed.city", opted_out=True)
     log.append(PreferenceSet, purpose="feed.city", opted_out=True, actor=MOTHER)
+    log.append(PreferenceSet, purpose="feed.city", opted_out=False, actor=MOTHER)
+    assert facts(log).lifts
     for number in range(MAX_AGE_STATEMENTS):
         say(log, AgeBand.MINOR if number % 2 else AgeBand.ADULT)
     child = say(log, birth_date="2001-01-01", source=AgeSource.INFERRED)
     assert facts(log).ages == (child,)
-    assert (child.band, child.source, child.may_raise) == (AgeBand.CHILD, AgeSource.VERIFIED, False)
+    assert (child.band, child.birth_date, child.source) == (AgeBand.CHILD, None, AgeSource.VERIFIED)
+    assert not child.may_raise
     assert (log.state.acts, facts(log).acceptances, facts(log).lifts) == ((), (), ())
     assert [mark.occurred_at for mark in log.state.marks] == [COUNTS_ALWAYS, 900]
-    assert [opt_out.actor_role for opt_out in log.state.opt_outs] == [ActorRole.SYSTEM]
+    assert [opt_out.actor_role for opt_out in log.state.opt_outs] == [ActorRole.SUBJECT, ActorRole.SYSTEM]
     assert log.state.tightened_offset == log.state.position.offset
     assert say(log, birth_date="1990-01-01", source=AgeSource.VERIFIED).may_raise
 

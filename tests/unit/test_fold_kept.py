@@ -126,6 +126,16 @@ def test_beyond_64_acceptances_another_guardian_s_lower_version_is_not_the_one_f
     assert [each.policy_version for each in facts(log).acceptances] == [1, *range(3, MAX_ACCEPTANCES + 2)]
 
 
+def test_of_a_grant_that_is_superseded_in_part_each_piece_is_kept() -> None:
+    log = Log()
+    log.append(ConsentWithdrawn, purpose="feed.nearby", operations=(USE,), data=("gps",))
+    state = log.append(ConsentGiven, **NEARBY, **SEPARATELY, occurred_at=1_005)
+    assert [act.block for act in state.acts] == [
+        CellBlock("feed.nearby", (COLLECT,), ("gps", "wlan")),
+        CellBlock("feed.nearby", (USE,), ("wlan",)),
+    ]
+
+
 # Reaffirmation
 
 
@@ -311,6 +321,7 @@ ONE, TWO, THREE = b"content1", b"content2", b"content3"
         (ID + TWO + ID + ONE + ID + THREE, Repeat.SAME),
         (ID + TWO + OTHER + TWO + ID + ONE, Repeat.SAME),
         (OTHER + b"content\0" + ID + ONE, Repeat.SAME),
+        (OTHER + b"content\0" + ID + ONE + ID + TWO, Repeat.SAME),
         (OTHER + b"\0content" + OTHER[:15] + b"\0" + bytes(8) + bytes(7) + OTHER[:9] + ONE, Repeat.NEW),
     ],
 )

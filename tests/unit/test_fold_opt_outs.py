@@ -4,6 +4,7 @@ import pytest
 from unit.folding import MOTHER, NEARBY, OPERATOR, PERSON, SEPARATELY, SUBJECT, Log, status
 from unit.reading import permission_is_on
 
+from consentry.errors import ConsentryError
 from consentry.events import (
     Actor,
     ConsentGiven,
@@ -12,13 +13,24 @@ from consentry.events import (
     PermissionObserved,
     PreferenceSet,
 )
-from consentry.state.row import Permission
+from consentry.state.opt_outs import MAX_LIFTS, MAX_OF_ONE_GUARDIAN
+from consentry.state.row import MAX_OPT_OUTS, Lift, Permission
 from consentry.terms import (
     ActorRole,
     PermissionState,
     Position,
     Status,
 )
+
+FATHER = Actor(role=ActorRole.GUARDIAN, id="account:bob")
+
+
+def guarded() -> Log:
+    log = Log()
+    log.append(GuardianLinked, guardian=MOTHER.id, relation="mother", actor=OPERATOR)
+    log.append(GuardianVerified, guardian=MOTHER.id, method="id card", actor=OPERATOR)
+    return log
+
 
 # Opt-outs
 
@@ -68,9 +80,7 @@ def test_a_grant_from_before_an_opt_out_is_superseded_even_after_that_was_lifted
 
 
 def test_what_a_guardian_would_lift_goes_with_the_opt_out_that_the_person_lifts() -> None:
-    log = Log()
-    log.append(GuardianLinked, guardian=MOTHER.id, relation="mother", actor=OPERATOR)
-    log.append(GuardianVerified, guardian=MOTHER.id, method="id card", actor=OPERATOR)
+    log = guarded()
     log.append(PreferenceSet, purpose="feed.city", opted_out=True)
     log.append(PreferenceSet, purpose="feed.city", opted_out=False, actor=MOTHER)
     state = log.append(PreferenceSet, purpose="feed.city", opted_out=False)
@@ -100,15 +110,55 @@ def test_who_lifts_the_own_opt_out_has_lifted_no_guardian_s_that_came_later() ->
 
 
 def test_of_one_s_lifts_of_a_purpose_the_last_four_are_kept() -> None:
-    log = Log()
-    log.append(GuardianLinked, guardian=MOTHER.id, relation="mother", actor=OPERATOR)
-    log.append(GuardianVerified, guardian=MOTHER.id, method="id card", actor=OPERATOR)
+    log = guarded()
     for purpose in ("feed.city", "feed.nearby"):
         log.append(PreferenceSet, purpose=purpose, opted_out=True)
         for _ in range(5):
             log.append(PreferenceSet, purpose=purpose, opted_out=False, actor=MOTHER)
     assert log.state.circumstances is not None
     assert [lift.offset for lift in log.state.circumstances.lifts] == [5, 6, 7, 8, 11, 12, 13, 14]
+
+
+def test_a_lift_says_who_lifted_what_when_and_what_it_had_seen() -> None:
+    log = guarded()
+    seen = str(log.append(PreferenceSet, purpose="feed.city", opted_out=True).tightened_position)
+    lift = {"purpose": "feed.city", "opted_out": False, "actor": MOTHER, "occurred_at": 1_035}
+    state = log.append(PreferenceSet, **lift, expected_position=seen)
+    assert state.circumstances is not None
+    assert state.circumstances.lifts == (
+        Lift(
+            event_id=log.records[-1].event.event_id.bytes, purpose="feed.city", actor_role=ActorRole.GUARDIAN,
+            actor_id=MOTHER.id, occurred_at=1_035, recorded_at=1_040, offset=4, informed=True,
+        ),
+    )  # fmt: skip
+
+
+def test_a_sixty_fifth_lift_has_no_effect() -> None:
+    log = guarded()
+    for number in range(MAX_LIFTS + 1):
+        log.append(PreferenceSet, purpose=f"p{number}", opted_out=True)
+        log.append(PreferenceSet, purpose=f"p{number}", opted_out=False, actor=MOTHER)
+    assert log.state.circumstances is not None
+    assert [lift.purpose for lift in log.state.circumstances.lifts] == [f"p{number}" for number in range(MAX_LIFTS)]
+
+
+def test_opt_outs_that_always_count_are_kept_for_each_purpose_and_each_guardian() -> None:
+    log = guarded()
+    log.append(GuardianLinked, guardian=FATHER.id, relation="father", actor=OPERATOR)
+    for purpose, actor in (("p", MOTHER), ("p", FATHER), ("q", MOTHER)):
+        for _ in range(MAX_OF_ONE_GUARDIAN + 2):
+            log.append(PreferenceSet, purpose=purpose, opted_out=True, actor=actor)
+    always = [(each.purpose, each.actor_id) for each in log.state.opt_outs if each.actor_role is ActorRole.SYSTEM]
+    assert always == [("p", MOTHER.id), ("p", FATHER.id), ("q", MOTHER.id)]
+
+
+def test_opt_outs_that_were_lifted_take_room_as_well() -> None:
+    log = Log()
+    for number in range(MAX_OPT_OUTS):
+        log.append(PreferenceSet, purpose=f"p{number}", opted_out=True)
+    log.append(PreferenceSet, purpose="p0", opted_out=False)
+    with pytest.raises(ConsentryError, match="no room"):
+        log.append(PreferenceSet, purpose="one more", opted_out=True)
 
 
 # Permissions of the operating system
@@ -169,9 +219,21 @@ def test_on_after_off_has_to_be_seen_after_the_recording_of_off(clock: int, is_o
     assert permission_is_on(state, "camera", "phone") is is_on
 
 
-def test_on_with_a_clock_far_ahead_is_not_heeded() -> None:
-    state = Log().append(PermissionObserved, permission="camera", state=PermissionState.ON, occurred_at=10**9)
-    assert not state.permissions
+@pytest.mark.parametrize(("ahead", "is_on"), [(300_000, True), (300_001, False)])
+def test_on_with_a_clock_far_ahead_is_not_heeded(ahead: int, is_on: bool) -> None:
+    state = Log().append(PermissionObserved, permission="camera", state=PermissionState.ON, occurred_at=1_010 + ahead)
+    assert bool(state.permissions) is is_on
+
+
+def test_on_without_a_device_is_not_heeded_where_one_is_known_and_follows_an_off_where_none_is() -> None:
+    log = Log()
+    log.append(PermissionObserved, permission="camera", state=PermissionState.OFF)
+    assert permission_is_on(
+        log.append(PermissionObserved, permission="camera", state=PermissionState.ON), "camera", None
+    )
+    known = log.append(PermissionObserved, permission="location", state=PermissionState.ON, device="phone")
+    state = log.append(PermissionObserved, permission="album", state=PermissionState.ON)
+    assert state.permissions == known.permissions
 
 
 @pytest.mark.parametrize(

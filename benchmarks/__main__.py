@@ -18,6 +18,7 @@ from benchmarks.fold_race import FoldResult, race
 from benchmarks.fold_rate import FoldRate, measure_folds
 from benchmarks.in_process import PartCosts, measure
 from benchmarks.plan import FULL, QUICK, Plan
+from benchmarks.replica_rate import ReplicaRate, measure_replica
 from benchmarks.report import Say, commit, machine
 from benchmarks.restore import RestoreResult, restore
 from benchmarks.tables import Results, markdown
@@ -25,7 +26,7 @@ from benchmarks.withdrawal import RateResult, withdrawal
 from streams.broker import KAFKA_VERSION, LocalKafka
 
 RESULTS = Path(__file__).parent / "results"
-PARTS = ("core", "parts", "fold", "restore", "withdrawal")
+PARTS = ("core", "parts", "replica", "fold", "restore", "withdrawal")
 HEAP_MB = 1_024
 SUSTAINED = ("-XX:+UseSerialGC", "-Xshare:auto")
 """the broker's virtual machine may compile as well as it can: it runs for minutes here"""
@@ -64,6 +65,7 @@ def main() -> int:
         restore=found.restore,
         decisions=tuple(found.decisions),
         folds=tuple(found.folds),
+        replica=tuple(found.replica),
         parts=tuple(found.parts),
     )
     text = markdown(results)
@@ -79,7 +81,9 @@ def _measure(plan: Plan, only: list[str], found: "Found", say: Say) -> None:
         found.folds = measure_folds(plan.folds, say)
     if "parts" in only:
         found.parts = measure(plan.loops, say)
-    if not set(only) - {"core", "parts"}:
+    if "replica" in only:
+        found.replica = measure_replica(plan.replica_subjects, say)
+    if not set(only) - {"core", "parts", "replica"}:
         return  # these need no Kafka
     with (
         LocalKafka.start(heap_mb=HEAP_MB, jvm_options=SUSTAINED, on_progress=say) as kafka,
@@ -95,6 +99,7 @@ class Found:
         self.decisions: list[DecisionRate] = []
         self.folds: list[FoldRate] = []
         self.parts: list[PartCosts] = []
+        self.replica: list[ReplicaRate] = []
         self.fold: list[FoldResult] = []
         self.withdrawal: list[RateResult] = []
         self.restore: RestoreResult | None = None

@@ -155,6 +155,11 @@ def resident_bytes() -> int:
     return _memory_of("self", "VmRSS:") or 0
 
 
+def anonymous_bytes() -> int:
+    """Of this process, without the files that it maps; 0 where there is no /proc."""
+    return _memory_of("self", "RssAnon:") or 0
+
+
 def _memory_of(pid: int | str, name: str) -> int | None:
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()

@@ -26,6 +26,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     decisions: int
     """different subjects that are asked about, for each size of row"""
     folds: int
+    replica_subjects: int
     limit_s: int
 
 
@@ -43,6 +44,7 @@ FULL = Plan(
     loops=5_000,
     decisions=1_000_000,
     folds=30_000,
+    replica_subjects=200_000,
     limit_s=1_200,
 )
 QUICK = Plan(
@@ -57,5 +59,6 @@ QUICK = Plan(
     loops=500,
     decisions=20_000,
     folds=3_000,
+    replica_subjects=10_000,
     limit_s=300,
 )

@@ -14,8 +14,8 @@ import msgspec
 Say = Callable[[str], None]
 
 PACKAGES = (
-    "aiokafka", "cedarpy", "confluent-kafka", "fastavro", "faust-streaming", "msgspec", "quixstreams", "rocksdict",
-    "uvicorn", "uvloop",
+    "aiokafka", "cedarpy", "confluent-kafka", "fastavro", "faust-streaming", "lmdb", "msgspec", "quixstreams",
+    "rocksdict", "uvicorn", "uvloop",
 )  # fmt: skip
 
 

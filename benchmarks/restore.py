@@ -1,13 +1,15 @@
 """B3: rows of one cell restored per second, and what a row costs in memory once it is held."""
 
 import asyncio
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
 
-from benchmarks.children import Child
+from benchmarks.children import Child, Said
 from benchmarks.cluster import STATE, forget, make_topics, settings_of, topics_of
 from benchmarks.inputs import ONE, grant, subject_name, wall_clock
 from benchmarks.report import Say, Spread, spread_of
@@ -29,6 +31,14 @@ class RestoreResult(msgspec.Struct, frozen=True, kw_only=True):
     rows_per_s: Spread
     memory_bytes_per_row: float
     peak_mb: float
+    replica_cold_s: float
+    """until a replica has all rows, from the topic's beginning"""
+    replica_warm_s: float
+    """the same where it was stopped before, and its file is looked through"""
+    replica_file_bytes_per_row: float
+    """shared by all processes of the host"""
+    replica_memory_bytes_per_row: float
+    """of the process that feeds it, without the mapped file"""
 
 
 async def restore(bootstrap: str, rows: int, runs: int, say: Say) -> RestoreResult:
@@ -49,6 +59,7 @@ async def restore(bootstrap: str, rows: int, runs: int, say: Say) -> RestoreResu
         held.append(said.bytes / said.count)
         peak = max(peak, said.peak_bytes)
         say(f"restore: run {number + 1}: {rates[-1]:,.0f} rows/s, {held[-1]:,.0f} bytes of memory a row")
+    replica = await _replica(settings, rows, say)
     forget(settings, topics=topics_of(settings))
     return RestoreResult(
         rows=rows,
@@ -56,7 +67,38 @@ async def restore(bootstrap: str, rows: int, runs: int, say: Say) -> RestoreResu
         rows_per_s=spread_of(rates),
         memory_bytes_per_row=min(held),
         peak_mb=peak / 2**20,
+        replica_cold_s=replica.cold_s,
+        replica_warm_s=replica.warm_s,
+        replica_file_bytes_per_row=replica.file_bytes / rows,
+        replica_memory_bytes_per_row=replica.memory_bytes / rows,
     )
+
+
+class _Replica(msgspec.Struct, frozen=True, kw_only=True):
+    cold_s: float
+    warm_s: float
+    file_bytes: int
+    memory_bytes: int
+
+
+async def _replica(settings: Settings, rows: int, say: Say) -> _Replica:
+    """A replica's start with nothing, and once more with what the first one left."""
+    with tempfile.TemporaryDirectory(prefix="consentry-bench-") as directory:
+        shared = replace(settings, replica_dir=directory)
+        found: list[Said] = []
+        for name in ("cold", "warm"):
+            with Child(shared, "benchmarks.replica_start") as child:
+                said = await child.wait_for("complete", RESTORE_TIMEOUT_S)
+                await child.wait_for("stopped", RESTORE_TIMEOUT_S)
+            if said.count != rows:
+                raise AssertionError(f"{said.count:,} rows of {rows:,} are in the replica")
+            say(f"replica: {name} in {said.seconds:.2f} s")
+            found.append(said)
+        (file,) = Path(directory).glob("*/copy-*/data.mdb")
+        cold, warm = found
+        return _Replica(
+            cold_s=cold.seconds, warm_s=warm.seconds, file_bytes=file.stat().st_size, memory_bytes=warm.bytes
+        )
 
 
 async def _write_rows(settings: Settings, rows: int) -> float:

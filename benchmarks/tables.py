@@ -8,6 +8,7 @@ from benchmarks.decide_rate import DecisionRate
 from benchmarks.fold_race import FoldResult
 from benchmarks.fold_rate import FoldRate
 from benchmarks.in_process import PartCosts
+from benchmarks.replica_rate import ReplicaRate
 from benchmarks.report import Machine, Percentiles, ranged, table
 from benchmarks.restore import RestoreResult
 from benchmarks.withdrawal import RateResult
@@ -26,6 +27,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     restore: RestoreResult | None = None
     decisions: tuple[DecisionRate, ...] = ()
     folds: tuple[FoldRate, ...] = ()
+    replica: tuple[ReplicaRate, ...] = ()
     parts: tuple[PartCosts, ...] = ()
 
 
@@ -59,6 +61,9 @@ def _sections(results: Results) -> Iterator[str]:
     if results.folds:
         yield "## Folds per second, on one core: an event's Avro bytes to the row's, each of another subject"
         yield _folds(results.folds)
+    if results.replica:
+        yield "## Checks per second from a replica in LMDB, on one core: each of another subject, no row decoded before"
+        yield _replica(results.replica)
     if results.parts:
         yield "## Parts, in one process (processor time, us a call)"
         yield _parts(results.parts)
@@ -131,7 +136,36 @@ def _restore(found: RestoreResult) -> str:
         f"{found.memory_bytes_per_row:.0f}",
         f"{found.peak_mb:.0f}",
     )
-    return table(head, [row])
+    replica = ("a replica cold, s", "warm, s", "file, bytes a row", "memory a row besides, bytes")
+    held = (
+        f"{found.replica_cold_s:.1f}",
+        f"{found.replica_warm_s:.1f}",
+        f"{found.replica_file_bytes_per_row:.0f}",
+        f"{found.replica_memory_bytes_per_row:.0f}",
+    )
+    return "\n\n".join((table(head, [row]), table(replica, [held])))
+
+
+def _replica(found: tuple[ReplicaRate, ...]) -> str:
+    head = (
+        "rows", "subjects", "checks/s", "p50 us", "p99 us", "us: row found", "row read", "decided",
+        "file, bytes a subject",
+    )  # fmt: skip
+    rows = [
+        (
+            one.rows,
+            f"{one.subjects:,}",
+            ranged(one.per_s),
+            f"{one.p50_us:.1f}",
+            f"{one.p99_us:.1f}",
+            f"{one.found_us:.1f}",
+            f"{one.expanded_us:.1f}",
+            f"{one.decided_us:.1f}",
+            f"{one.file_bytes_per_subject:.0f}",
+        )
+        for one in found
+    ]
+    return table(head, rows)
 
 
 def _decisions(found: tuple[DecisionRate, ...]) -> str:

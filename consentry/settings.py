@@ -98,6 +98,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """events that a writer of the log may have sent and not seen acknowledged; the next one waits"""
     remembered_requests: int = 10_000
     """answers to events that a query node keeps, so that the same request again is not a second record"""
+    # replica
+    replica_dir: str = ""
+    """of the copy that the processes of this host share, on a local disk; empty: each has its own, gone when it ends"""
+    replica_max_bytes: int = 64 * 1024**3
+    """how large that copy may become"""
+    replica_decoded_rows: int = 10_000
+    """rows that a process keeps decoded, as who is asked about once is asked about again; 0: none"""
     # events
     max_event_bytes: int = 65_536
     """of one event, encoded"""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -13,6 +13,7 @@ from consentry.errors import ConsentryError, Unavailable, UntrustedLog
 from consentry.events import Genesis, RecordedPolicyEvent
 from consentry.kafka_defaults import CONSUMER_DEFAULTS
 from consentry.policy import Policies
+from consentry.replica.head import PolicyRecord
 from consentry.settings import Settings
 from consentry.terms import Position
 
@@ -28,8 +29,9 @@ class PolicyFollower:
     Whoever decides by it must then allow nothing, as a revision may have been missed.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, on_record: Callable[[PolicyRecord], None] | None = None) -> None:
         self._settings = settings
+        self._on_record = on_record
         self._tp = TopicPartition(settings.topic(TOPIC), 0)
         self._consumer: AIOKafkaConsumer | None = None
         self._task: asyncio.Task[None] | None = None
@@ -130,6 +132,8 @@ class PolicyFollower:
             position = Position(self.genesis.epoch, 0, record.offset)
             self.policies = self.policies.after(RecordedPolicyEvent(position, record.timestamp, event))
         self.offset_next = record.offset + 1
+        if self._on_record is not None:
+            self._on_record(PolicyRecord(record.offset, record.timestamp, record.value))
 
 
 async def _within(timeout_ms: int, waiting: Awaitable[None]) -> bool:

@@ -41,7 +41,9 @@ async def _watch(settings: Settings, subject: str | None, limit: int | None, *, 
     from streams.topics import require_topics
     from streams.wording import latest_changes, listed
 
-    replica = ConsentReplica(settings, await require_topics(settings))
+    # a copy of its own: a terminal need not feed that of a host's services
+    own = msgspec.structs.replace(settings, replica_dir="")
+    replica = ConsentReplica(own, await require_topics(settings))
     only = None if subject is None else stored_subject(subject, settings)
     seen = 0
     try:

@@ -132,7 +132,7 @@ def test_beyond_32_what_may_lower_the_age_makes_a_child_of_whom_nothing_loosened
     child = say(log, birth_date="2001-01-01", source=AgeSource.INFERRED)
     assert facts(log).ages == (child,)
     assert (child.band, child.birth_date, child.source) == (AgeBand.CHILD, None, AgeSource.VERIFIED)
-    assert not child.may_raise
+    assert child.may_raise is False
     assert (log.state.acts, facts(log).acceptances, facts(log).lifts) == ((), (), ())
     assert [mark.occurred_at for mark in log.state.marks] == [COUNTS_ALWAYS, 900]
     assert [opt_out.actor_role for opt_out in log.state.opt_outs] == [ActorRole.SUBJECT, ActorRole.SYSTEM]

@@ -203,7 +203,7 @@ def reaches(birth_date: int, years: int, time_zone: str) -> int:
     born = date.fromordinal(birth_date)
     year = born.year + years
     if year > MAXYEAR:
-        return EVERYTHING
+        return _NEVER
     try:
         day = born.replace(year=year)
     except ValueError:

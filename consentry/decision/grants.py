@@ -94,7 +94,7 @@ def lack_of(grant: Act, terms: Terms, now: int) -> Reason | None:
         return Reason.EXPIRED
     version = grant.policy_version
     if version != terms.version and (
-        version > terms.version or terms.policies.material_since(terms.cell, version, terms.version)
+        not 1 <= version < terms.version or terms.policies.material_since(terms.cell, version, terms.version)
     ):
         return Reason.RECONSENT_DUE
     for change in terms.policies.controller_changes:

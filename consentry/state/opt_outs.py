@@ -56,7 +56,7 @@ def without_opt_out(state: SubjectState, event: PreferenceSet, recorded_at: int,
 
     One's own ends at once. A guardian's word, and anybody's about another's, is kept as a lift: it may count.
     """
-    if is_ahead(event, recorded_at):
+    if is_ahead(event, recorded_at) or (event.actor.role is ActorRole.SUBJECT and event.actor.id != event.subject):
         return state
     of_purpose = tuple([opt_out for opt_out in state.opt_outs if opt_out.purpose == event.purpose])
     known = _known(state, of_purpose, event, recorded_at)

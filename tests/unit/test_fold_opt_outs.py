@@ -44,6 +44,15 @@ def test_an_opt_out_stands_until_who_set_it_lifts_it() -> None:
     assert not log.append(PreferenceSet, purpose="feed.city", opted_out=False).opt_outs
 
 
+def test_who_is_not_the_subject_lifts_nothing_in_the_subjects_name() -> None:
+    log = Log()
+    log.append(PreferenceSet, purpose="feed.city", opted_out=True, actor=Actor(role=ActorRole.SYSTEM, id="sweep"))
+    other = Actor(role=ActorRole.SUBJECT, id="account:bob")
+    state = log.append(PreferenceSet, purpose="feed.city", opted_out=False, actor=other)
+    assert state.opt_outs
+    assert state.circumstances is None
+
+
 @pytest.mark.parametrize(("clock", "stands"), [(0, True), (1, False)])
 def test_an_opt_out_is_lifted_only_after_its_recording(clock: int, stands: bool) -> None:
     log = Log()

@@ -4,7 +4,6 @@ python tests/mutation/report.py
 """
 
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,31 +18,36 @@ RESULTS = ("killed", "killed late", "timed out", "survived", "stricter", "allows
 
 def page() -> str:
     """The page with the figures that were last measured."""
-    results = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
-    harmless = yaml.safe_load((HERE / "harmless.yaml").read_text(encoding="utf-8")) or []
+    results, harmless = measured()
     text = PAGE.read_text(encoding="utf-8")
     head, rest = text.split(BEGIN)
     return head + BEGIN + figures(results, harmless) + END + rest.split(END)[1]
 
 
-def figures(results: dict[str, Any], harmless: list[dict[str, str]]) -> str:
+def measured() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What the last runs found, and what is said of it."""
+    results = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
+    return results, yaml.safe_load((HERE / "harmless.yaml").read_text(encoding="utf-8")) or []
+
+
+def figures(results: dict[str, Any], harmless: list[dict[str, Any]]) -> str:
     files, survivors = results["files"], results["survivors"]
     lines = [
         "",
-        f"| file | mutants | {' | '.join(RESULTS)} | other histories | measured |",
+        f"| file | mutants | {' | '.join(RESULTS)} | other histories | commit |",
         "|---|" + "--:|" * (len(RESULTS) + 2) + "---|",
     ]
     lines += [
-        _row(f"`{file.removeprefix('consentry/')}`", [counts]) + f" {counts['histories']} | {counts['measured']} |"
+        _row(f"`{file.removeprefix('consentry/')}`", [counts]) + f" {counts['histories']} | {counts['commit']} |"
         for file, counts in files.items()
     ]
     lines.append(_row("all", list(files.values())) + " | |")
     lines += ["", "## The survivors, and why each is harmless", ""]
-    judged = [(mutant, why_harmless(mutant, harmless)) for mutant in survivors]
-    for why in dict.fromkeys(why for _, why in judged if why):
-        lines += [f"**{why}**", ""]
-        lines += [_line(mutant) for mutant, reason in judged if reason == why]
-        lines.append("")
+    reasons = arguments(harmless)
+    judged = [(mutant, reasons.get(_key(mutant), "")) for mutant in survivors]
+    for why in dict.fromkeys(entry["why"] for entry in harmless):
+        argued = [_line(mutant) for mutant, reason in judged if reason == why]
+        lines += [f"**{why}**", "", *argued, ""] if argued else []
     open_ones = [mutant for mutant, why in judged if not why]
     if open_ones:
         lines += [f"**Not judged one by one.** {len(open_ones)} that allowed nothing more on the random histories:", ""]
@@ -51,16 +55,35 @@ def figures(results: dict[str, Any], harmless: list[dict[str, str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def why_harmless(mutant: dict[str, str], harmless: list[dict[str, str]]) -> str:
-    """The first entry that fits: each names a pattern for the file and function, for the line before and after."""
-    for entry in harmless:
-        place = f"{mutant['file'].removeprefix('consentry/')} {mutant['function']}"
-        if all(
-            re.search(entry.get(key, ""), text)
-            for key, text in (("where", place), ("before", mutant["before"]), ("after", mutant["after"]))
-        ):
-            return entry["why"]
-    return ""
+def arguments(harmless: list[dict[str, Any]]) -> dict[tuple[str, str, str], str]:
+    """Why each mutant that is named is harmless, by where it is and the lines that differ, before and after.
+
+    Word for word: whoever changes the line has to judge its mutants anew.
+    """
+    return {
+        (where, before, after): entry["why"]
+        for entry in harmless
+        for where, changes in entry["mutants"].items()
+        for before, afters in changes.items()
+        for after in afters
+    }
+
+
+def unjudged(results: dict[str, Any], harmless: list[dict[str, Any]]) -> list[str]:
+    """The survivors of which nothing is said."""
+    reasons = arguments(harmless)
+    return [_line(mutant) for mutant in results["survivors"] if _key(mutant) not in reasons]
+
+
+def idle(results: dict[str, Any], harmless: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    """What is argued of no survivor: the line has changed, or a test sees it now."""
+    survivors = {_key(mutant) for mutant in results["survivors"]}
+    return [key for key in arguments(harmless) if key not in survivors]
+
+
+def _key(mutant: dict[str, str]) -> tuple[str, str, str]:
+    place = f"{mutant['file'].removeprefix('consentry/')} {mutant['function']}"
+    return place, mutant["before"], mutant["after"]
 
 
 def _row(name: str, counts: list[dict[str, Any]]) -> str:

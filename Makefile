@@ -46,7 +46,7 @@ slow: ## the slow tests: kills, pauses, take-overs, long load
 .PHONY: deep
 deep: ## slow tests and those too long for CI; keeps the output in tests/deep-run.txt
 	$(call setup,test)
-	@{ echo "commit $$(git rev-parse HEAD)$$(git diff --quiet HEAD || echo ' with changes'), $$(date -u '+%Y-%m-%d %H:%M UTC')"; \
+	@{ echo "commit $$(git rev-parse HEAD)$$(git diff --quiet HEAD -- . ':!tests/deep-run.txt' || echo ' with changes'), $$(date -u '+%Y-%m-%d %H:%M UTC')"; \
 	$(PYTEST) -m "slow or deep" --no-header --durations=0 $(ARGS) 2>&1; echo "exit $$?"; } | tee tests/deep-run.txt; \
 	tail -n 1 tests/deep-run.txt | grep -qx 'exit 0'
 

@@ -39,6 +39,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         def said(value: Any) -> Any:
             return value(*args, **kwargs) if callable(value) else value
 
+        active, joined = said(self.active), said(self.joined_with_identity)
+        if not isinstance(active, bool) or not isinstance(joined, bool | None):
+            # "false" would count as true
+            raise ConsentryError("active and joined_with_identity are True or False, not what a request holds as text")
         return Request(
             subject=subject,
             operation=self.operation,
@@ -46,10 +50,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
             data=self.data,
             recipient=said(self.recipient),
             form=said(self.form),
-            active=said(self.active),
+            active=active,
             device=said(self.device),
             transfer_mechanism=said(self.transfer_mechanism),
-            joined_with_identity=said(self.joined_with_identity),
+            joined_with_identity=joined,
             min_position=said(self.min_position),
         )
 

@@ -31,6 +31,11 @@ def is_hashed(subject: str) -> bool:
     return _HASHED.fullmatch(subject) is not None
 
 
+def is_hashed_device(device: str) -> bool:
+    """True for a device whose id, or whose subject, is a keyed hash already."""
+    return _HASHED_DEVICE.fullmatch(device) is not None or is_hashed(device)
+
+
 def kind_of(subject: str) -> str:
     """The type before the colon: `account`, `device`."""
     return subject.partition(":")[0]

@@ -157,7 +157,7 @@ def _vocabulary(top: Record, subject_types: tuple[str, ...], data: _Data) -> Voc
     record = field.record(may=("subject_types", "actions", "resource_types", "data"))
     resource_types = record.entries("resource_types")
     known = None if top["subject_types"].is_refused else subject_types
-    return Vocabulary(
+    vocabulary = Vocabulary(
         subject_types={theirs: _one_of(value, known) for theirs, value in record.entries("subject_types").items()},
         actions={theirs: value.term(Operation) for theirs, value in record.entries("actions").items()},
         resource_types={theirs: _one_of(value, RESOURCE_TYPES) for theirs, value in resource_types.items()},
@@ -165,6 +165,12 @@ def _vocabulary(top: Record, subject_types: tuple[str, ...], data: _Data) -> Voc
             theirs: _meant_data(theirs, value, resource_types, data) for theirs, value in record.entries("data").items()
         },
     )
+    own = {"subject_types": subject_types, "actions": tuple(Operation), "resource_types": RESOURCE_TYPES}
+    for part, words in own.items():
+        for theirs, value in record.entries(part).items():
+            if theirs in words and value.text() != theirs:  # our own clients speak these words, and mean them
+                value.refuse(f"{theirs[:40]} is a word of our own, and keeps its meaning", "map other words alone")
+    return vocabulary
 
 
 def _meant_data(theirs: str, field: Field, resource_types: Mapping[str, Field], data: _Data) -> tuple[str, ...]:

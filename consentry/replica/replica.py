@@ -9,6 +9,7 @@ from contextlib import suppress
 from consentry.decision import Decision, Request, View, decide
 from consentry.errors import ConsentryError, Unavailable, UndecodableRecord, UntrustedLog
 from consentry.events import Genesis
+from consentry.intake.asked import in_the_logs_names, of_a_known_type
 from consentry.partition import partition_of
 from consentry.policy import Policies
 from consentry.replica.compact import expand_row
@@ -189,12 +190,10 @@ class ConsentReplica:
     @property
     def identity(self) -> Genesis:
         """Of the log. Raises UntrustedLog where it is not known yet."""
-        if self._identity is not None:
-            return self._identity
-        snapshot = self._home.snapshot() if self._home is not None else None
-        if snapshot is None:
+        identity = self._known_identity()
+        if identity is None:
             raise UntrustedLog("the replica has not started")
-        return snapshot.head.genesis
+        return identity
 
     @property
     def policies(self) -> Policies:
@@ -285,15 +284,30 @@ class ConsentReplica:
         return self._view(subject, _now_ms() if now is None else now)[0]
 
     def check(self, request: Request, now: int | None = None) -> Decision:
-        """The answer, at `now` (ms; by default this machine's clock)."""
+        """The answer, at `now` (ms; by default this machine's clock).
+
+        By plain names, as callers know them; a name that is none, or of a type that the policy does not know, gets a
+        DENY, as from a query node.
+        """
+        identity = self._known_identity()
+        if identity is not None:
+            request = in_the_logs_names(request, identity, self._settings)
         for _ in range(CHECK_TRIES):
             began_at = monotonic_ms()
             at = _now_ms() if now is None else now
             view, policies = self._view(request.subject, at)
-            decision = decide(view, policies, request, at)
+            asked = of_a_known_type(request, policies.in_force(at))
+            decision = decide(view, policies, asked, at)
             if monotonic_ms() - began_at <= CHECK_MS:
                 return decision
-        return decide(View(row=view.row, position=view.position, staleness_ms=None), policies, request, at)
+        return decide(View(row=view.row, position=view.position, staleness_ms=None), policies, asked, at)
+
+    def _known_identity(self) -> Genesis | None:
+        """The one that was given or fed; else the copy's."""
+        if self._identity is not None:
+            return self._identity
+        snapshot = None if self._home is None else self._home.snapshot()
+        return None if snapshot is None else snapshot.head.genesis
 
     def _view(self, subject: str, now: int) -> tuple[View, Policies]:
         snapshot, held = None, None

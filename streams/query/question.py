@@ -65,6 +65,8 @@ class _Said(NamedTuple):
 _context = msgspec.json.Decoder(CheckContext)
 _words = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encoder = msgspec.json.Encoder()
+_NOTHING = b"null"
+"""said of a field, it says no more than to leave it out"""
 
 
 def asked_by(received: Received, policy: Policy | None, settings: Settings) -> Asked:
@@ -174,7 +176,7 @@ def _with_misspelt(context: CheckContext, words: dict[str, msgspec.Raw], setting
         return _Said(context, [f"{len(foreign)} context fields are not ours: nothing is allowed"], readable=False)
     near = {word: ours for word in foreign if (ours := _near(word[:LONGEST_WORD])) is not None}
     warnings = [f"context field {word[:LONGEST_WORD]!r} is ignored; is {ours!r} meant?" for word, ours in near.items()]
-    misspelt = {word: ours for word, ours in near.items() if ours not in words}
+    misspelt = {word: ours for word, ours in near.items() if bytes(words.get(ours, _NOTHING)) == _NOTHING}
     if not misspelt:
         return _Said(context, warnings[:MAX_WARNINGS])
     meant = _as_meant(words, misspelt, settings)

@@ -43,7 +43,9 @@ async def test_what_the_right_word_would_deny_the_misspelt_one_denies(
     node.log.folds_at_once = False
     right = await reason_of(node, **{meant: value})
     wrong = await reason_of(node, **{misspelt: value})
+    beside_nothing = await reason_of(node, **{misspelt: value, meant: None})
     assert (right[0], right[1]) == (wrong[0], wrong[1]) == (False, reason)
+    assert beside_nothing == wrong
     assert wrong[2] == [f"context field {misspelt!r} is ignored; is {meant!r} meant?"]
 
 

@@ -262,3 +262,21 @@ def test_all_that_answers_is_a_checker(consentry: InMemoryConsentry) -> None:
         assert isinstance(each, Checker)
     for each in (consentry.awaited, AsyncConsentClient("http://node")):
         assert isinstance(each, AsyncChecker)
+
+
+@pytest.mark.parametrize(
+    ("of_what", "said"),
+    [
+        ("active", "false"),
+        ("active", 0),
+        ("active", None),
+        ("joined_with_identity", "false"),
+        ("joined_with_identity", 0),
+    ],
+)
+def test_what_is_true_or_false_is_not_read_out_of_text(consentry: InMemoryConsentry, of_what: str, said: Any) -> None:
+    consentry.person("account:ada").gives(HOME)
+    ran: list[str] = []
+    with pytest.raises(ConsentryError, match="True or False"):
+        guarded(consentry, ran, **{of_what: lambda who, count=3: said})("account:ada")  # noqa: ARG005
+    assert ran == []

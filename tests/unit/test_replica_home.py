@@ -14,13 +14,15 @@ from unit.copies import GENESIS, fed_home, policy_records, proven, row, settings
 
 from consentry.decision import Request, View, decide
 from consentry.errors import ConsentryError
+from consentry.events import Genesis
+from consentry.intake.subjects import stored_subject
 from consentry.replica import ConsentReplica
 from consentry.replica import replica as module
 from consentry.replica.freshness import Heard
 from consentry.replica.head import Head, Proof
 from consentry.replica.home import Home, leave_home, open_home
 from consentry.replica.store import Store
-from consentry.settings import Settings
+from consentry.settings import Secret, Settings
 from consentry.terms import Operation, Position, Reason
 
 FOLLOW = Request(
@@ -29,6 +31,7 @@ FOLLOW = Request(
 """needs consent: as good as 2 s old"""
 SEARCH = Request(subject="account:ada", operation=Operation.USE, purpose="search.service", data=("search_keywords",))
 """needs none: as good as a day old"""
+PEPPER = Settings(subject_pepper=Secret("a pepper of the tests, long enough"))
 SECOND, HOUR, DAY = 1_000, 3_600_000, 86_400_000
 
 
@@ -76,6 +79,19 @@ def test_an_answer_rests_on_a_copy_within_the_bound_of_its_purpose(
     fed.say(proven(age_ms=age_ms))
     assert fed.replica.check(SEARCH).reason is without_consent
     assert fed.replica.check(FOLLOW).reason is consent
+
+
+@pytest.mark.parametrize(
+    "name", ["ada", "account:ada ", "Account:ada", "user:ada", stored_subject("account:ada", PEPPER)]
+)
+@pytest.mark.parametrize("identity", [GENESIS, None])
+def test_a_name_that_the_log_cannot_hold_gets_a_denial(fed: Fed, name: str, identity: Genesis | None) -> None:
+    fed.say(proven())
+    replica = ConsentReplica(fed.settings, identity)
+    replica.open()
+    assert replica.check(SEARCH).reason is Reason.NECESSARY
+    assert replica.check(replace(SEARCH, subject=name)).reason is Reason.DATA_NOT_COVERED
+    replica.close()
 
 
 def untrusted() -> dict[str, Head]:
